@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+confdir = $(pkgdatadir)/conf
+dist_conf_DATA = conf/minimal.conf
+initdir = $(pkgdatadir)/init
+dist_init_SCRIPTS = conf/init/demo

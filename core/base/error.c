@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* error.c - see error.h. Called by every room; owns nothing. */
+#include "core/base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int error_vset(struct error *err, int code, const char *fmt, va_list args)
+{
+	vsnprintf(err->text, sizeof err->text, fmt, args);
+	return -code;
+}
+
+int error_set(struct error *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	error_vset(err, code, fmt, args);
+	va_end(args);
+	return -code;
+}
+
+int error_prefix(struct error *err, int code, const char *fmt, ...)
+{
+	struct error inner = *err;
+	size_t used;
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(err->text, sizeof err->text, fmt, args);
+	va_end(args);
+	used = strlen(err->text);
+	snprintf(err->text + used, sizeof err->text - used, "%s", inner.text);
+	return code;
+}

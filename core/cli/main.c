@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c - the command line: `capsa -c FILE` and the way to a verb. Knows no KVM. */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/cli/verb.h"
+#include "core/config/config.h"
+#include "core/vm/vm.h"
+
+struct options {
+	const char *file;
+	const char *append; /* words for the kernel, or NULL */
+	bool check;
+	unsigned verbose;
+	bool quiet;
+};
+
+int fail(int status, const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("capsa: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return status;
+}
+
+int verb_usage(const struct verb *verb, const char *what)
+{
+	FILE *to = what ? stderr : stdout;
+
+	if (what)
+		fail(EXIT_USAGE, "%s", what);
+	fprintf(to, "usage: capsa %s%s%s\n", verb->name, verb->arguments[0] ? " " : "", verb->arguments);
+	if (!what && verb->help)
+		fputs(verb->help, to);
+	return what ? EXIT_USAGE : EXIT_OK;
+}
+
+static void print_help(void)
+{
+	fputs("usage: capsa -c FILE [OPTION]...     run the machine that FILE describes\n"
+	      "       capsa VERB ...\n"
+	      "\n"
+	      "  -c, --config FILE   the machine: see capsa.conf(5), and conf/ for examples\n"
+	      "  -a, --append WORDS  words for the end of the kernel's command line\n"
+	      "  -n, --check         only check FILE and what it names\n"
+	      "  -v, --verbose       say what the machine is made of; twice: debug messages\n"
+	      "  -q, --quiet         warnings and errors only\n"
+	      "  -h, --help          this text; `capsa VERB --help` for a verb\n"
+	      "  -V, --version       versions\n"
+	      "\n"
+	      "verbs:\n",
+	      stdout);
+	for (const struct verb *const *verb = verbs; *verb; verb++)
+		printf("  %-18s  %s\n", (*verb)->name, (*verb)->summary);
+	fputs("\n"
+	      "SIGTERM asks the guest to power off, a second one ends the machine. Status: 0 the guest\n"
+	      "powered off or reset, 1 it failed or panicked, 2 wrong usage or a bad file.\n",
+	      stdout);
+}
+
+static int run_verb(int argc, char **argv)
+{
+	const char *names[32];
+	size_t n = 0;
+	const char *near;
+
+	for (const struct verb *const *verb = verbs; *verb; verb++) {
+		if (strcmp((*verb)->name, argv[0]) == 0) {
+			if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+				return verb_usage(*verb, NULL);
+			optind = 0; /* getopt starts anew, for the verb's own options */
+			return (*verb)->run(argc, argv);
+		}
+		if (n + 1 < sizeof names / sizeof names[0])
+			names[n++] = (*verb)->name;
+	}
+	names[n] = NULL;
+	near = text_suggest(argv[0], names);
+	if (near)
+		return fail(EXIT_USAGE, "no verb \"%s\"; did you mean \"%s\"?", argv[0], near);
+	return fail(EXIT_USAGE, "no verb \"%s\"; `capsa --help` lists them, `capsa -c FILE` runs a file", argv[0]);
+}
+
+static int run_file(const struct options *options)
+{
+	struct error err = { "" };
+	struct config *config = NULL;
+	struct vm *vm = NULL;
+	int status = EXIT_OK;
+
+	log_set_level(options->quiet           ? LOG_LEVEL_WARNING
+	              : options->verbose > 1 ? LOG_LEVEL_DEBUG
+	                                     : LOG_LEVEL_INFO);
+	if (config_read(options->file, &config, &err) || vm_open(config, options->append, &vm, &err)) {
+		status = fail(EXIT_USAGE, "%s", err.text);
+		goto out;
+	}
+	if (options->verbose) {
+		vm_describe(vm);
+		fflush(stdout);
+	}
+	if (options->check) {
+		if (!options->quiet)
+			printf("%s: ok\n", options->file);
+	} else {
+		switch (vm_run(vm, &err)) {
+		case VM_ENDED:
+			break;
+		case VM_FAILED:
+			status = fail(EXIT_FAILED, "%s", err.text);
+			break;
+		case VM_REFUSED:
+			status = fail(EXIT_USAGE, "%s", err.text);
+			break;
+		}
+	}
+out:
+	vm_close(vm);
+	config_free(config);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "append", required_argument, NULL, 'a' }, { "check", no_argument, NULL, 'n' },
+		{ "verbose", no_argument, NULL, 'v' },      { "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct options options = { 0 };
+	int c;
+
+	/* "+": options end at the verb, whose own they are from there. */
+	while ((c = getopt_long(argc, argv, "+c:a:nvqhV", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			if (options.file)
+				return fail(EXIT_USAGE, "-c was given twice: one process is one machine");
+			options.file = optarg;
+			break;
+		case 'a':
+			options.append = optarg;
+			break;
+		case 'n':
+			options.check = true;
+			break;
+		case 'v':
+			options.verbose++;
+			break;
+		case 'q':
+			options.quiet = true;
+			break;
+		case 'h':
+			print_help();
+			return EXIT_OK;
+		case 'V':
+			return verb_version.run(1, argv);
+		default:
+			return fail(EXIT_USAGE, "`capsa --help` tells the options");
+		}
+	}
+	if (options.file && optind < argc)
+		return fail(EXIT_USAGE, "nothing may follow -c FILE, found \"%s\"", argv[optind]);
+	if (options.file)
+		return run_file(&options);
+	if (optind == argc)
+		return fail(EXIT_USAGE, "which machine? `capsa -c FILE` runs one, `capsa --help` tells more");
+	return run_verb(argc - optind, argv + optind);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verb.h - a verb of the command line: one file (core/cli/verb-NAME.c), one const entry in
+ * verbs.c, one function.
+ */
+#ifndef CAPSA_CLI_VERB_H
+#define CAPSA_CLI_VERB_H
+
+/* Exit statuses of every verb (run and exec pass the guest command's own instead). */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TIMEOUT = 124 };
+
+struct verb {
+	const char *name;
+	const char *arguments; /* for the usage line */
+	const char *summary;   /* one line for --help */
+	const char *help;      /* more lines for `capsa NAME --help`, or NULL */
+	/* argv[0] is the verb. Prints its own errors through fail(). Returns the exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct verb *const verbs[]; /* ends with NULL */
+
+extern const struct verb verb_plugin;
+extern const struct verb verb_console;
+extern const struct verb verb_doctor;
+extern const struct verb verb_version;
+
+/* "capsa: <text>" to standard error; returns status. */
+__attribute__((format(printf, 2, 3))) int fail(int status, const char *fmt, ...);
+/* The usage of one verb, with `what` wrong (or NULL: asked for, to standard output). Returns the exit status. */
+int verb_usage(const struct verb *verb, const char *what);
+
+#endif

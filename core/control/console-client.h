@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * console-client.h - the other end of a console with `backend = "socket"`: a connection that waits for words, types
+ * words, runs commands, or hands the terminal over. One thread; every wait ends at the deadline.
+ *
+ * The console's socket is raw in both directions; what is no console data goes over PATH.ctl
+ * (plugins/console/backend-socket.c).
+ */
+#ifndef CAPSA_CONTROL_CONSOLE_CLIENT_H
+#define CAPSA_CONTROL_CONSOLE_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+struct console_client;
+
+/* Connects to the console in a machine's run-time folder. `device`: NULL for the first one. 0 or -errno with err. */
+int console_client_open(const char *folder, const char *device, struct console_client **out, struct error *err);
+/* Tells the console how much was made use of, and leaves. NULL is fine. */
+void console_client_close(struct console_client *client);
+
+/* All of these: until `deadline` (CLOCK_MONOTONIC, ms). -ETIMEDOUT, -EPIPE (the machine has ended), -errno, with err. */
+int console_client_send(struct console_client *client, const void *bytes, size_t len, int64_t deadline, struct error *err);
+/* What the console says meanwhile goes to standard output, as all that it says. */
+int console_client_wait_for(struct console_client *client, const char *pattern, bool regex, int64_t deadline,
+                            struct error *err);
+/*
+ * Types a command line for the guest's shell. What the command says, and nothing else, goes to standard output;
+ * *status is its exit status.
+ */
+int console_client_exec(struct console_client *client, const char *command, int64_t deadline, int *status,
+                        struct error *err);
+/* The last lines that the console said; the caller frees. NULL: no memory. */
+char *console_client_tail(const struct console_client *client);
+
+/* Hands the terminal over until `escape` is typed (0), or the machine ends (-EPIPE). Standard input need be no terminal. */
+int console_client_attach(struct console_client *client, char escape, struct error *err);
+
+/* Now, as deadlines count. */
+int64_t console_client_now(void);
+
+#endif

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+noinst_LIBRARIES += core/control/libcontrol.a
+core_control_libcontrol_a_SOURCES = \
+	core/control/console-client.c core/control/console-client.h \
+	core/control/expect.c core/control/expect.h \
+	core/control/rundir.c core/control/rundir.h
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/expect_test tests/unit/rundir_test
+TESTS += tests/unit/expect_test tests/unit/rundir_test
+endif
+tests_unit_rundir_test_SOURCES = tests/unit/rundir_test.c
+tests_unit_rundir_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_rundir_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)
+tests_unit_expect_test_SOURCES = tests/unit/expect_test.c
+tests_unit_expect_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_expect_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)

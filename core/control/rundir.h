@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rundir.h - the run-time folder of one machine: RUNTIME/NAME, 0700, with a lock.
+ *
+ * The lock (flock on RUNTIME/NAME/lock) is held by the process that is the machine; a folder
+ * whose lock is free was left by a killed process and is removed by whoever meets it.
+ */
+#ifndef CAPSA_CONTROL_RUNDIR_H
+#define CAPSA_CONTROL_RUNDIR_H
+
+#include <stdbool.h>
+
+#include "core/base/error.h"
+
+struct rundir;
+
+/* Makes the folder of machine `name` and takes its lock. -EBUSY with err where that machine runs. */
+int rundir_create(const char *name, struct rundir **out, struct error *err);
+const char *rundir_path(const struct rundir *rundir);
+/* Removes the folder and lets the lock go. NULL is fine. */
+void rundir_destroy(struct rundir *rundir);
+
+/*
+ * The path of a running machine's folder (the caller frees), or NULL with err: no such machine (with those
+ * that run), or one that has been killed (its folder is removed).
+ */
+char *rundir_find(const char *name, struct error *err);
+
+#endif

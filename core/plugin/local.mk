@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+noinst_LIBRARIES += core/plugin/libplugin.a
+core_plugin_libplugin_a_SOURCES = \
+	core/plugin/check.c \
+	core/plugin/check.h \
+	core/plugin/device.c \
+	core/plugin/device.h \
+	core/plugin/instance.h \
+	core/plugin/jobs.c \
+	core/plugin/jobs.h \
+	core/plugin/loader.c \
+	core/plugin/loader.h \
+	core/plugin/services.c \
+	core/plugin/services-event.c \
+	core/plugin/services-memory.c \
+	core/plugin/services-open.c \
+	core/plugin/services-queue.c \
+	core/plugin/state.c \
+	core/plugin/state.h
+
+# libtool leaves its own notes beside what it installs; capsa reads NAME.so only.
+install-data-hook:
+	cd '$(DESTDIR)$(plugindir)' && rm -f $(notdir $(plugin_LTLIBRARIES))
+uninstall-hook:
+	cd '$(DESTDIR)$(plugindir)' && rm -f $(notdir $(plugin_LTLIBRARIES:.la=.so))
+
+dist_check_SCRIPTS += tests/unit/plugin-out-of-tree.sh tests/unit/plugin-verb.sh
+TESTS += tests/unit/plugin-out-of-tree.sh tests/unit/plugin-verb.sh
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/plugin_device_test tests/unit/plugin_loader_test tests/unit/plugin_services_test
+TESTS += tests/unit/plugin_device_test tests/unit/plugin_loader_test tests/unit/plugin_services_test
+check_LTLIBRARIES += \
+	tests/unit/plugins/bad-newer.la \
+	tests/unit/plugins/bad-size.la \
+	tests/unit/plugins/bad-callback.la \
+	tests/unit/plugins/bad-symbol.la \
+	tests/unit/plugins/bad-entry.la \
+	tests/unit/plugins/bad-null.la
+endif
+tests_unit_plugin_device_test_SOURCES = tests/unit/plugin_device_test.c tests/unit/plugin_fake.h
+tests_unit_plugin_device_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_plugin_device_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
+tests_unit_plugin_services_test_SOURCES = tests/unit/plugin_services_test.c tests/unit/plugin_fake.h
+tests_unit_plugin_services_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_plugin_services_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
+tests_unit_plugin_loader_test_SOURCES = tests/unit/plugin_loader_test.c
+tests_unit_plugin_loader_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_plugin_loader_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
+
+# -rpath: libtool makes a shared object of what is not installed only when it is told a place.
+BAD_PLUGIN_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_unit_plugins_bad_newer_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_plugins_bad_newer_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_NEWER
+tests_unit_plugins_bad_newer_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_bad_size_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_plugins_bad_size_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_SIZE
+tests_unit_plugins_bad_size_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_bad_callback_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_plugins_bad_callback_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_CALLBACK
+tests_unit_plugins_bad_callback_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_bad_symbol_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_plugins_bad_symbol_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_SYMBOL
+tests_unit_plugins_bad_symbol_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_bad_entry_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_plugins_bad_entry_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_ENTRY
+tests_unit_plugins_bad_entry_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_bad_null_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_plugins_bad_null_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_NULL
+tests_unit_plugins_bad_null_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)

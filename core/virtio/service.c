@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.c - runs queue handlers, and the queue functions that handlers call. All on the queue's loop.
+ *
+ * Theory of operation: a notification (eventfd) runs the device's handler, which pops until the ring is empty
+ * or its budget is used. The pop that finds nothing re-arms notifications (queue.h), so the handler need not;
+ * one that stops earlier asks for virtio_queue_again(), now or when what it waits for has come. Completions are
+ * shown once, when the handler returns. Those made elsewhere (a watch, a finished job) are shown by
+ * virtio_queue_flush(), or else in the loop's next turn.
+ */
+#include <unistd.h>
+
+#include "core/virtio/device-private.h"
+
+/* NULL where there is no such queue to use now. */
+static struct device_queue *usable(struct virtio_device *d, unsigned queue)
+{
+	return queue < d->n_queues && d->queues[queue].watch ? &d->queues[queue] : NULL;
+}
+
+static void check_broken(struct device_queue *q)
+{
+	if (q->vq.broken)
+		virtio_device_broken(q->device, q->vq.broken);
+}
+
+static void publish(struct device_queue *q)
+{
+	if (virtqueue_publish(&q->vq))
+		msix_signal(q->device->msix, atomic_load_explicit(&q->vector, memory_order_relaxed));
+}
+
+static void run_handler(struct device_queue *q)
+{
+	struct virtio_device *d = q->device;
+
+	if (atomic_load(&d->broken))
+		return;
+	q->in_handler = true;
+	d->ops->queue_notify(d->ctx, q->index);
+	q->in_handler = false;
+	publish(q);
+}
+
+void service_notified(void *ctx, int fd, unsigned events)
+{
+	struct device_queue *q = ctx;
+	uint64_t count;
+
+	(void)events;
+	if (read(fd, &count, sizeof count) < 0)
+		return;
+	if (q->device->shape.queues[q->index].silent) {
+		/* Notified in vain, or before the device cared. */
+		if (!q->waiting)
+			return;
+		if (!virtqueue_wait(&q->vq)) {
+			check_broken(q);
+			return;
+		}
+	}
+	q->waiting = false;
+	run_handler(q);
+}
+
+void service_again(void *ctx)
+{
+	struct device_queue *q = ctx;
+
+	q->waiting = false;
+	run_handler(q);
+}
+
+void service_publish(void *ctx)
+{
+	struct device_queue *q = ctx;
+
+	q->publish_asked = false;
+	publish(q);
+}
+
+struct capsa_request *virtio_queue_pop(struct virtio_device *d, unsigned queue)
+{
+	struct device_queue *q = usable(d, queue);
+	struct capsa_request *request;
+
+	if (!q || atomic_load_explicit(&d->broken, memory_order_relaxed))
+		return NULL;
+	request = virtqueue_pop(&q->vq);
+	check_broken(q);
+	return request;
+}
+
+void virtio_queue_complete(struct virtio_device *d, struct capsa_request *request, size_t written)
+{
+	struct device_queue *q = usable(d, request->queue);
+
+	if (!q)
+		return;
+	virtqueue_complete(&q->vq, request, written);
+	if (!q->in_handler && !q->publish_asked) {
+		q->publish_asked = true;
+		reactor_call_run(q->publish);
+	}
+}
+
+void virtio_queue_give_back(struct virtio_device *d, struct capsa_request *request)
+{
+	struct device_queue *q = usable(d, request->queue);
+
+	if (q)
+		virtqueue_give_back(&q->vq, request);
+}
+
+void virtio_queue_flush(struct virtio_device *d, unsigned queue)
+{
+	struct device_queue *q = usable(d, queue);
+
+	if (q)
+		publish(q);
+}
+
+void virtio_queue_again(struct virtio_device *d, unsigned queue)
+{
+	struct device_queue *q = usable(d, queue);
+
+	if (q)
+		reactor_call_run(q->again);
+}
+
+bool virtio_queue_wait(struct virtio_device *d, unsigned queue)
+{
+	struct device_queue *q = usable(d, queue);
+	bool there;
+
+	if (!q || atomic_load_explicit(&d->broken, memory_order_relaxed))
+		return false;
+	there = virtqueue_wait(&q->vq);
+	q->waiting = !there;
+	check_broken(q);
+	return there;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* vm-devices.c - walks every device of a vm through its life cycle (capsa-plugin.h). Called by vm.c and vm-run.c. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/vm/vm-private.h"
+
+static int device_open(struct vm *vm, size_t index, struct error *err)
+{
+	const struct config_device *entry = &vm->config->devices[index];
+	struct vm_device *device = &vm->devices[index];
+	const struct capsa_plugin *info;
+	int rc;
+
+	rc = plugin_load(entry->plugin, &device->plugin, err);
+	if (rc)
+		return error_prefix(err, rc, "%s:%u: ", entry->file, entry->line);
+	info = plugin_info(device->plugin);
+	rc = keys_apply(vm->config, entry, info->name, info->keys, &device->values, err);
+	for (size_t i = 0; !rc && i < index; i++)
+		rc = keys_check_unique(&vm->devices[i].values, &device->values, err);
+	if (rc)
+		return rc;
+	rc = plugin_device_create(device->plugin, entry->name, &vm->environment, &device->instance, err);
+	if (!rc)
+		rc = plugin_device_config(device->instance, device->values.values, device->values.n, err);
+	return rc ? error_prefix(err, rc, "%s:%u: ", entry->file, entry->line) : 0;
+}
+
+int vm_devices_open(struct vm *vm, struct error *err)
+{
+	int rc = 0;
+
+	vm->devices = calloc(vm->config->n_devices + 1, sizeof *vm->devices);
+	if (!vm->devices)
+		return error_set(err, ENOMEM, "no memory");
+	for (size_t i = 0; !rc && i < vm->config->n_devices; i++)
+		rc = device_open(vm, i, err);
+	return rc;
+}
+
+void vm_devices_close(struct vm *vm)
+{
+	for (size_t i = vm->devices ? vm->config->n_devices : 0; i-- > 0;) {
+		plugin_device_destroy(vm->devices[i].instance);
+		keys_free(&vm->devices[i].values);
+		plugin_unload(vm->devices[i].plugin);
+	}
+	free(vm->devices);
+	vm->devices = NULL;
+}
+
+int vm_devices_start(struct vm *vm, struct error *err)
+{
+	for (size_t i = 0; i < vm->config->n_devices; i++) {
+		const struct config_device *entry = &vm->config->devices[i];
+		int rc = plugin_device_realize(vm->devices[i].instance, err);
+
+		if (rc)
+			return error_prefix(err, rc, "%s:%u: ", entry->file, entry->line);
+	}
+	for (size_t i = 0; i < vm->config->n_devices; i++) {
+		int rc = plugin_device_start(vm->devices[i].instance, err);
+
+		if (rc)
+			return rc;
+		vm->devices[i].started = true;
+	}
+	return 0;
+}
+
+void vm_devices_stop(struct vm *vm)
+{
+	for (size_t i = vm->config->n_devices; i-- > 0;) {
+		if (vm->devices[i].started)
+			plugin_device_stop(vm->devices[i].instance);
+		vm->devices[i].started = false;
+	}
+}
+
+static int ioeventfd(void *ctx, uint64_t address, bool is_port, int fd, bool add)
+{
+	return machine_ioeventfd(ctx, address, is_port, fd, add);
+}
+
+static int slot_add(void *ctx, uint64_t gpa, uint64_t size, void *host, unsigned *slot)
+{
+	return machine_slot_add(ctx, gpa, size, host, false, slot);
+}
+
+static int slot_move(void *ctx, unsigned slot, uint64_t gpa)
+{
+	return machine_slot_move(ctx, slot, gpa);
+}
+
+int vm_devices_attach(struct vm *vm, struct error *err)
+{
+	struct virtio_platform platform = {
+		.memory = machine_memory(vm->machine),
+		.pci = machine_pci(vm->machine),
+		.irq = machine_irq(vm->machine),
+		.ioeventfd = ioeventfd,
+		.slot_add = slot_add,
+		.slot_move = slot_move,
+		.ctx = vm->machine,
+		.notify_by_port = machine_notify_by_port(vm->machine),
+	};
+
+	for (size_t i = 0; i < vm->config->n_devices; i++) {
+		int rc = plugin_device_attach(vm->devices[i].instance, &platform, err);
+
+		if (rc)
+			return rc;
+		vm->devices[i].attached = true;
+	}
+	return 0;
+}
+
+void vm_devices_detach(struct vm *vm)
+{
+	for (size_t i = vm->config->n_devices; i-- > 0;) {
+		if (vm->devices[i].attached)
+			plugin_device_detach(vm->devices[i].instance);
+		vm->devices[i].attached = false;
+	}
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* vm-private.h - struct vm, for the files of this room. */
+#ifndef CAPSA_VM_VM_PRIVATE_H
+#define CAPSA_VM_VM_PRIVATE_H
+
+#include <pthread.h>
+
+#include "core/base/reactor.h"
+#include "core/boot/boot.h"
+#include "core/config/keys.h"
+#include "core/control/rundir.h"
+#include "core/machine/machine.h"
+#include "core/plugin/device.h"
+#include "core/vm/vm.h"
+
+/* One `devices` entry: the plugin, its values, its instance. */
+struct vm_device {
+	struct plugin *plugin;
+	struct keys_values values;
+	struct plugin_device *instance;
+	bool started, attached;
+};
+
+/* An extra event loop (io_threads) and the thread that runs it. */
+struct vm_loop {
+	struct reactor *reactor;
+	pthread_t thread;
+	bool running;
+};
+
+/* What SIGTERM has led to so far. */
+enum vm_stopping {
+	VM_RUNNING,
+	VM_ASKED,  /* the power button is pressed, stop_timeout runs */
+	VM_FORCED, /* ended without the guest's consent */
+};
+
+struct vm {
+	const struct config *config;
+	struct vm_device *devices; /* config->n_devices of them */
+	struct plugin_environment environment;
+	char *kernel_path, *initrd_path;
+	struct boot_kernel *kernel;
+	char *cmdline;
+
+	/* While it runs. */
+	struct rundir *rundir;
+	struct reactor *reactor;
+	struct vm_loop *loops; /* config->io_threads of them */
+	struct reactor **loop_reactors;
+	struct machine *machine;
+	struct reactor_signal *signals[3];
+	struct reactor_timer *stop_timer;
+	struct reactor_call *ended_call;
+	enum vm_stopping stopping;
+	bool refused; /* what failed is the configuration's fault */
+
+	/* Written by the vCPU thread that ended the machine, before ended_call runs. */
+	enum machine_end end;
+	char end_text[512];
+};
+
+/* vm-devices.c: each returns 0 or -errno with err; the second of a pair undoes the first. */
+int vm_devices_open(struct vm *vm, struct error *err);
+void vm_devices_close(struct vm *vm);
+int vm_devices_start(struct vm *vm, struct error *err); /* realize, start */
+void vm_devices_stop(struct vm *vm);
+int vm_devices_attach(struct vm *vm, struct error *err); /* to vm->machine */
+void vm_devices_detach(struct vm *vm);
+
+/* vm-loops.c */
+int vm_loops_start(struct vm *vm, struct error *err);
+void vm_loops_stop(struct vm *vm); /* the threads end; what devices left on the loops still exists */
+void vm_loops_free(struct vm *vm); /* after the devices are gone */
+
+/* vm-stop.c: signals and the way from SIGTERM to the end. */
+int vm_stop_prepare(struct vm *vm, struct error *err);
+void vm_stop_finish(struct vm *vm);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm-run.c - vm_run(): devices are opened once; machines come and go around them, one for each
+ * boot of the guest. Called by core/cli.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/machine/acpi.h"
+#include "core/vm/vm-private.h"
+
+/* Runs on the vCPU thread that ended the machine. */
+static void machine_ended(void *ctx, enum machine_end end, const char *text)
+{
+	struct vm *vm = ctx;
+
+	vm->end = end;
+	snprintf(vm->end_text, sizeof vm->end_text, "%s", text ? text : "");
+	reactor_call_run(vm->ended_call);
+}
+
+static void leave_loop(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	reactor_stop(vm->reactor);
+}
+
+/* Marks a failure as the configuration's fault. */
+static int refuse(struct vm *vm, int rc)
+{
+	vm->refused = true;
+	return rc;
+}
+
+static int load(struct vm *vm, struct boot_entry *entry, struct error *err)
+{
+	/* Video memory and ROMs of a PC, in which the ACPI tables lie; the ECAM. */
+	static const struct boot_reserved reserved[] = {
+		{ .start = 0xa0000, .size = 0x60000, .type = 2 },
+		{ .start = PCI_ECAM_START, .size = PCI_ECAM_SIZE, .type = 2 },
+	};
+	struct boot_source source = {
+		.kernel = vm->kernel,
+		.initrd = vm->initrd_path,
+		.cmdline = vm->cmdline,
+		.reserved = reserved,
+		.n_reserved = sizeof reserved / sizeof reserved[0],
+	};
+	int rc;
+
+	source.rsdp = machine_acpi(vm->machine);
+	rc = boot_load(&source, machine_memory(vm->machine), entry, err);
+	if (rc == -ENOSPC)
+		refuse(vm, error_prefix(err, rc, "%s: ", vm->config->file));
+	return rc;
+}
+
+static int power_on(struct vm *vm, struct error *err)
+{
+	struct machine_setup setup = {
+		.cpus = vm->config->cpus,
+		.memory = vm->config->memory,
+		.memory_shared = vm->config->memory_shared,
+		.serial = vm->config->serial,
+		.ended = machine_ended,
+		.ctx = vm,
+	};
+	struct boot_entry entry;
+	int rc;
+
+	rc = machine_create(&setup, &vm->machine, err);
+	if (!rc)
+		rc = vm_devices_attach(vm, err);
+	if (!rc)
+		rc = load(vm, &entry, err);
+	if (!rc)
+		rc = machine_commit(vm->machine, &entry, err);
+	if (!rc)
+		rc = machine_start(vm->machine, err);
+	return rc;
+}
+
+static void power_off(struct vm *vm)
+{
+	if (vm->machine)
+		machine_stop(vm->machine);
+	vm_devices_detach(vm);
+	machine_destroy(vm->machine);
+	vm->machine = NULL;
+}
+
+/* One life of the guest. *again: it asked for a restart and gets it. */
+static int boot(struct vm *vm, bool *again, struct error *err)
+{
+	int rc = power_on(vm, err);
+
+	*again = false;
+	if (!rc)
+		reactor_run(vm->reactor);
+	power_off(vm);
+	if (rc || vm->stopping == VM_FORCED)
+		return rc;
+	switch (vm->end) {
+	case MACHINE_POWERED_OFF:
+		return 0;
+	case MACHINE_RESET:
+		log_info("guest reset");
+		*again = vm->config->on_reboot == CONFIG_REBOOT_RESTART && vm->stopping == VM_RUNNING;
+		return 0;
+	case MACHINE_PANICKED:
+		return error_set(err, EIO, "the guest's kernel panicked");
+	case MACHINE_FAILED:
+		break;
+	}
+	return error_set(err, EIO, "%s", vm->end_text);
+}
+
+static int prepare(struct vm *vm, struct error *err)
+{
+	int rc, max = machine_max_cpus(err);
+
+	if (max < 0)
+		return max;
+	if (vm->config->cpus > (unsigned)max)
+		return refuse(vm,
+		              error_set(err, EINVAL, "%s:%u: key \"cpus\": this host's KVM takes at most %d, found %u",
+		                        vm->config->file, vm->config->cpus_line, max, vm->config->cpus));
+	rc = rundir_create(vm->config->name, &vm->rundir, err);
+	if (rc)
+		return rc;
+	vm->environment.runtime_folder = rundir_path(vm->rundir);
+	vm->ended_call = reactor_call_add(vm->reactor, leave_loop, vm);
+	if (!vm->ended_call)
+		return error_set(err, ENOMEM, "no memory");
+	rc = vm_loops_start(vm, err);
+	if (!rc)
+		rc = vm_devices_start(vm, err);
+	if (!rc)
+		rc = vm_stop_prepare(vm, err);
+	return rc;
+}
+
+enum vm_result vm_run(struct vm *vm, struct error *err)
+{
+	bool again = true;
+	int rc = prepare(vm, err);
+
+	while (!rc && again)
+		rc = boot(vm, &again, err);
+	vm_stop_finish(vm);
+	vm_loops_stop(vm);
+	vm_devices_stop(vm);
+	vm_devices_close(vm);
+	vm_loops_free(vm);
+	reactor_call_remove(vm->ended_call);
+	rundir_destroy(vm->rundir);
+	vm->rundir = NULL;
+	return !rc ? VM_ENDED : vm->refused ? VM_REFUSED : VM_FAILED;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm.h - struct vm: a configuration brought to life. Everything hangs off it.
+ *
+ * vm_open() finds every fault of files and devices without opening anything that the guest
+ * would see (that is all of `capsa -n`). vm_run() realizes devices, builds the machine, runs the
+ * reactor and comes back when the machine has ended for good. Main thread.
+ */
+#ifndef CAPSA_VM_VM_H
+#define CAPSA_VM_VM_H
+
+#include <stdbool.h>
+
+#include "core/base/error.h"
+#include "core/config/config.h"
+
+struct vm;
+
+/*
+ * Loads plugins, creates and configures devices, opens kernel and initrd, builds the command line, with the
+ * words of `append` (NULL: none) after those of the file. `config` outlives the vm. 0 or -errno with err.
+ */
+int vm_open(const struct config *config, const char *append, struct vm **out, struct error *err);
+void vm_close(struct vm *vm);
+
+/* The command line that the guest will get. */
+const char *vm_cmdline(const struct vm *vm);
+/* Its files; vm_initrd: NULL where there is none. vm_kernel_version: as boot_kernel_version(). */
+const char *vm_kernel(const struct vm *vm);
+const char *vm_kernel_version(const struct vm *vm);
+const char *vm_initrd(const struct vm *vm);
+/* Lines for `-v`, to standard output: what the machine will be made of. */
+void vm_describe(const struct vm *vm);
+
+/* How vm_run() came back. */
+enum vm_result {
+	VM_ENDED,   /* powered off, reset, or ended by a signal */
+	VM_FAILED,  /* could not start or go on, or the guest panicked: err says what */
+	VM_REFUSED, /* the configuration asks for what cannot be: err says FILE:LINE and what */
+};
+
+/* Runs the machine to its end. The process's SIGTERM, SIGINT and SIGHUP belong to the vm meanwhile. Once. */
+enum vm_result vm_run(struct vm *vm, struct error *err);
+
+#endif

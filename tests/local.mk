@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# What is not built but belongs to a release: the suite, the guest tests, the lab, the benches.
+EXTRA_DIST += \
+	tests/check \
+	tests/bench/bench.py tests/bench/first-run.c \
+	tests/guest/run tests/guest/lib.sh tests/guest/extract-vmlinux.py \
+	tests/guest/boot.sh tests/guest/devices.sh tests/guest/power.sh tests/guest/root/notify.sh \
+	tests/lab/README.md tests/lab/init tests/lab/lab tests/lab/selftest tests/lab/setup
