@@ -82,6 +82,15 @@ struct boot_source {
 	size_t n_reserved;
 };
 
+/* What of the source is at fault. */
+enum boot_part { BOOT_PART_KERNEL, BOOT_PART_INITRD };
+
+/*
+ * Whether all of it would fit into a machine with `memory` bytes; opens the initrd. 0, or -errno with err as
+ * boot_load() would say it, and whose fault it is in *part. Needs no machine.
+ */
+int boot_check(const struct boot_source *source, uint64_t memory, enum boot_part *part, struct error *err);
+
 /* Where boot_load puts its own structures: below 640 KiB, free for the kernel once it runs. */
 #define BOOT_GDT 0x6000u
 #define BOOT_PARAMS 0x7000u

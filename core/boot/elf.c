@@ -34,7 +34,7 @@ static int check_header(const Elf64_Ehdr *header, size_t len, struct error *err)
 static int check_segment(const Elf64_Phdr *ph, uint64_t file_size, struct error *err)
 {
 	if (ph->p_offset > file_size || ph->p_filesz > file_size - ph->p_offset)
-		return error_set(err, EINVAL, "it is truncated: a segment ends beyond the file");
+		return error_set(err, EINVAL, "it is truncated: a segment ends beyond the file; copy it again");
 	if (ph->p_filesz > ph->p_memsz || ph->p_memsz > KERNEL_UNPACKED_MAX)
 		return error_set(err, EINVAL, "a segment of it has an impossible size");
 	if (ph->p_paddr < LOW_MEMORY || ph->p_paddr >= MEMORY_HOLE_START)

@@ -56,39 +56,64 @@ static uint64_t choose_place(uint64_t size, const struct boot_kernel *kernel, co
 	return find_place(size, range->start, range->start + range->size, taken, n_taken);
 }
 
+static int open_file(const char *path, struct stat *st, struct error *err)
+{
+	/* O_NONBLOCK: a FIFO must not make the start wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
+
+	if (fd < 0 || fstat(fd, st)) {
+		rc = errno;
+		if (fd >= 0)
+			close(fd);
+		if (rc == ENOENT)
+			return error_set(err, ENOENT, "%s: no such initrd; make one, or leave boot.initrd away", path);
+		if (rc == EACCES)
+			return error_set(err, EACCES,
+			                 "%s: the initrd is not readable for this user; copy it to a place of your own",
+			                 path);
+		return error_set(err, rc, "%s: the initrd cannot be read: %s", path, strerror(rc));
+	}
+	if (!S_ISREG(st->st_mode) || !st->st_size) {
+		close(fd);
+		return error_set(err, EINVAL, "%s: %s, no initrd; give an initrd.img or any cpio archive", path,
+		                 S_ISREG(st->st_mode)   ? "the file is empty"
+		                 : S_ISDIR(st->st_mode) ? "a folder"
+		                                        : "a special file");
+	}
+	return fd;
+}
+
+int initrd_open(const char *path, const struct boot_kernel *kernel, const struct boot_reserved *taken, size_t n_taken,
+                const struct memory *memory, struct initrd *out, struct error *err)
+{
+	struct stat st;
+	int fd = open_file(path, &st, err);
+
+	if (fd < 0)
+		return fd;
+	out->size = (uint64_t)st.st_size;
+	out->address = choose_place(out->size, kernel, taken, n_taken, memory);
+	if (out->address)
+		return fd;
+	close(fd);
+	return error_set(err, ENOSPC,
+	                 "%s: the initrd of %llu MiB does not fit beside the kernel in %llu MiB of memory; "
+	                 "give the machine more",
+	                 path, (unsigned long long)((out->size + MIB - 1) / MIB),
+	                 (unsigned long long)(memory->size / MIB));
+}
+
 int initrd_load(const char *path, const struct boot_kernel *kernel, const struct boot_reserved *taken, size_t n_taken,
                 struct memory *memory, struct initrd *out, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
-	struct stat st;
+	int fd = initrd_open(path, kernel, taken, n_taken, memory, out, err), rc;
 
-	if (fd < 0 || fstat(fd, &st)) {
-		rc = error_set(err, errno, "%s: the initrd cannot be read: %s", path, strerror(errno));
-		goto out;
-	}
-	if (!S_ISREG(st.st_mode) || !st.st_size) {
-		rc = error_set(err, EINVAL, "%s: %s, no initrd", path,
-		               S_ISREG(st.st_mode)   ? "the file is empty"
-		               : S_ISDIR(st.st_mode) ? "a folder"
-		                                     : "a special file");
-		goto out;
-	}
-	out->size = (uint64_t)st.st_size;
-	out->address = choose_place(out->size, kernel, taken, n_taken, memory);
-	if (!out->address) {
-		rc = error_set(err, ENOSPC,
-		               "%s: the initrd of %llu MiB does not fit beside the kernel in %llu MiB of memory; "
-		               "give the machine more",
-		               path, (unsigned long long)((out->size + MIB - 1) / MIB),
-		               (unsigned long long)(memory->size / MIB));
-		goto out;
-	}
+	if (fd < 0)
+		return fd;
 	rc = read_exactly(fd, memory_at(memory, out->address, out->size), out->size, 0);
 	if (rc)
 		error_set(err, -rc, "%s: %s", path,
 		          rc == -ENODATA ? "the initrd was truncated while it was read; start again" : strerror(-rc));
-out:
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return rc;
 }

@@ -134,8 +134,12 @@ struct initrd {
 	uint64_t address, size; /* guest-physical, bytes; size 0: none */
 };
 /*
- * Reads the file into guest memory, as high as the kernel allows. `taken` (sorted, disjoint) is what it must not touch.
+ * Opens the file and finds its place: as high as the kernel allows. `taken` (sorted, disjoint) is what it must not
+ * touch; of `memory` only the ranges count. A descriptor, or -errno with err; -ENOSPC: it does not fit.
  */
+int initrd_open(const char *path, const struct boot_kernel *kernel, const struct boot_reserved *taken, size_t n_taken,
+                const struct memory *memory, struct initrd *out, struct error *err);
+/* The same, and reads it into guest memory. */
 int initrd_load(const char *path, const struct boot_kernel *kernel, const struct boot_reserved *taken, size_t n_taken,
                 struct memory *memory, struct initrd *out, struct error *err);
 

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB (1ull << 20)
 #define ENTRY_64 0x200u /* of a bzImage's protected-mode part */
@@ -83,16 +84,12 @@ static int load_segment(const struct boot_kernel *kernel, const struct kernel_se
 	return rc ? read_failed(kernel, rc, err) : 0;
 }
 
-static int load_elf(const struct boot_source *source, struct memory *memory, struct boot_reserved *place,
-                    uint64_t *entry, struct error *err)
+static int load_elf(const struct boot_kernel *kernel, struct memory *memory, struct error *err)
 {
-	const struct kernel_image *image = &source->kernel->image;
-	int rc = check_room(source, memory, image->start, image->end, err);
+	int rc = 0;
 
-	for (unsigned i = 0; !rc && i < image->n_segments; i++)
-		rc = load_segment(source->kernel, &image->segments[i], memory, err);
-	*place = (struct boot_reserved){ .start = image->start, .size = image->end - image->start };
-	*entry = image->entry;
+	for (unsigned i = 0; !rc && i < kernel->image.n_segments; i++)
+		rc = load_segment(kernel, &kernel->image.segments[i], memory, err);
 	return rc;
 }
 
@@ -100,13 +97,10 @@ static int load_elf(const struct boot_source *source, struct memory *memory, str
  * A bzImage goes where it would rather be: its unpacker takes a lower address for pref_address
  * anyway, and needs init_size bytes from there on.
  */
-static int load_bzimage(const struct boot_source *source, struct memory *memory, struct boot_reserved *place,
-                        uint64_t *entry, struct error *err)
+static int place_bzimage(const struct boot_kernel *kernel, struct boot_reserved *place, struct error *err)
 {
-	const struct boot_kernel *kernel = source->kernel;
 	const struct setup_header *header = &kernel->header;
 	uint64_t start = header->pref_address, size = header->init_size, align = header->kernel_alignment;
-	int rc;
 
 	if (size < kernel->packed_size)
 		size = kernel->packed_size;
@@ -115,15 +109,31 @@ static int load_bzimage(const struct boot_source *source, struct memory *memory,
 		return error_set(err, EINVAL, "%s: its header asks for an impossible place (0x%llx)", kernel->path,
 		                 (unsigned long long)start);
 	size = (size + KERNEL_PAGE - 1) & -KERNEL_PAGE;
-	rc = check_room(source, memory, start, start + size, err);
-	if (rc)
-		return rc;
-	rc = read_exactly(kernel->fd, memory_at(memory, start, size), kernel->packed_size, kernel->packed_offset);
-	if (rc)
-		return read_failed(kernel, rc, err);
 	*place = (struct boot_reserved){ .start = start, .size = size };
-	*entry = start + ENTRY_64;
 	return 0;
+}
+
+static int load_bzimage(const struct boot_kernel *kernel, const struct boot_reserved *place, struct memory *memory,
+                        struct error *err)
+{
+	int rc = read_exactly(kernel->fd, memory_at(memory, place->start, place->size), kernel->packed_size,
+	                      kernel->packed_offset);
+
+	return rc ? read_failed(kernel, rc, err) : 0;
+}
+
+/* All of the guest's memory that the kernel needs for its start; checks that it is free. */
+static int place_kernel(const struct boot_source *source, const struct memory *memory, struct boot_reserved *place,
+                        struct error *err)
+{
+	const struct kernel_image *image = &source->kernel->image;
+	int rc = 0;
+
+	if (source->kernel->form == BOOT_FORM_BZIMAGE)
+		rc = place_bzimage(source->kernel, place, err);
+	else
+		*place = (struct boot_reserved){ .start = image->start, .size = image->end - image->start };
+	return rc ? rc : check_room(source, memory, place->start, place->start + place->size, err);
 }
 
 /* One top table, one page directory pointer table, and a page directory for each of the low 4 GiB. */
@@ -164,12 +174,34 @@ static size_t merge_taken(const struct boot_source *source, const struct boot_re
 	return n;
 }
 
+int boot_check(const struct boot_source *source, uint64_t size, enum boot_part *part, struct error *err)
+{
+	struct boot_reserved place, taken[E820_MAX_ENTRIES_ZEROPAGE + 1];
+	struct memory memory;
+	struct initrd initrd;
+	int rc, fd;
+
+	memory_layout(size, &memory);
+	*part = BOOT_PART_KERNEL;
+	if (source->n_reserved > E820_MAX_ENTRIES_ZEROPAGE)
+		return error_set(err, E2BIG, "the machine's memory map has too many entries");
+	rc = place_kernel(source, &memory, &place, err);
+	if (rc || !source->initrd)
+		return rc;
+	*part = BOOT_PART_INITRD;
+	fd = initrd_open(source->initrd, source->kernel, taken, merge_taken(source, &place, taken), &memory, &initrd,
+	                 err);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
 int boot_load(const struct boot_source *source, struct memory *memory, struct boot_entry *entry, struct error *err)
 {
 	struct boot_reserved place, taken[E820_MAX_ENTRIES_ZEROPAGE + 1];
 	size_t cmdline_size = strlen(source->cmdline) + 1;
 	struct initrd initrd = { 0 };
-	uint64_t rip = 0;
 	char *cmdline;
 	int rc;
 
@@ -178,10 +210,13 @@ int boot_load(const struct boot_source *source, struct memory *memory, struct bo
 		                 cmdline_size - 1 - boot_kernel_cmdline_max(source->kernel));
 	if (source->n_reserved > E820_MAX_ENTRIES_ZEROPAGE)
 		return error_set(err, E2BIG, "the machine's memory map has too many entries");
+	rc = place_kernel(source, memory, &place, err);
+	if (rc)
+		return rc;
 	if (source->kernel->form == BOOT_FORM_BZIMAGE)
-		rc = load_bzimage(source, memory, &place, &rip, err);
+		rc = load_bzimage(source->kernel, &place, memory, err);
 	else
-		rc = load_elf(source, memory, &place, &rip, err);
+		rc = load_elf(source->kernel, memory, err);
 	if (rc)
 		return rc;
 	if (source->initrd) {
@@ -201,7 +236,7 @@ int boot_load(const struct boot_source *source, struct memory *memory, struct bo
 
 	memset(entry, 0, sizeof *entry);
 	write_descriptors(memory, entry);
-	entry->rip = rip;
+	entry->rip = source->kernel->form == BOOT_FORM_BZIMAGE ? place.start + ENTRY_64 : source->kernel->image.entry;
 	entry->rsi = BOOT_PARAMS;
 	entry->rsp = BOOT_GDT; /* grows down into what nobody uses */
 	entry->cr3 = BOOT_PAGE_TABLES;

@@ -23,7 +23,7 @@ boot_tests = \
 	tests/unit/boot_image_test \
 	tests/unit/boot_load_test
 if HAVE_CMOCKA
-check_PROGRAMS += $(boot_tests)
+check_PROGRAMS += $(boot_tests) tests/unit/kernel_files
 TESTS += $(boot_tests)
 endif
 tests_unit_boot_cache_test_SOURCES = tests/unit/boot_cache_test.c tests/unit/boot_fixture.c tests/unit/boot_fixture.h
@@ -38,3 +38,6 @@ tests_unit_boot_image_test_LDADD = $(boot_test_ldadd)
 tests_unit_boot_load_test_SOURCES = tests/unit/boot_load_test.c tests/unit/boot_fixture.c tests/unit/boot_fixture.h
 tests_unit_boot_load_test_CFLAGS = $(UNIT_CFLAGS) $(UNPACK_CFLAGS)
 tests_unit_boot_load_test_LDADD = $(boot_test_ldadd)
+tests_unit_kernel_files_SOURCES = tests/unit/kernel_files.c tests/unit/boot_fixture.c tests/unit/boot_fixture.h
+tests_unit_kernel_files_CFLAGS = $(UNIT_CFLAGS) $(UNPACK_CFLAGS)
+tests_unit_kernel_files_LDADD = $(boot_test_ldadd)

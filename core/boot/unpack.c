@@ -190,12 +190,12 @@ int unpack_payload(const uint8_t *payload, size_t len, uint8_t **out, size_t *ou
 	int rc;
 
 	if (!packing || len < packing->magic_size + SIZE_SUFFIX || len > KERNEL_FILE_MAX)
-		return error_set(err, EINVAL, "the payload is damaged");
+		return error_set(err, EINVAL, "the payload is damaged; copy it again");
 	span.out_len = get32(payload + len - SIZE_SUFFIX);
 	if (!packing->own_size)
 		span.in_len -= SIZE_SUFFIX;
 	if (!span.out_len)
-		return error_set(err, EINVAL, "the %s payload is damaged", packing->name);
+		return error_set(err, EINVAL, "the %s payload is damaged; copy it again", packing->name);
 	if (span.out_len > KERNEL_UNPACKED_MAX)
 		return error_set(err, EFBIG, "the %s payload claims %zu MiB unpacked, more than a kernel has (512 MiB)",
 		                 packing->name, span.out_len >> 20);
@@ -208,7 +208,7 @@ int unpack_payload(const uint8_t *payload, size_t len, uint8_t **out, size_t *ou
 		munmap(span.out, span.out_len);
 		return rc == -ELIBACC ? error_set(err, ELIBACC, "the library for %s payloads (%s) is not installed", packing->name,
 		                                  packing->library) :
-					error_set(err, EINVAL, "the %s payload is damaged", packing->name);
+					error_set(err, EINVAL, "the %s payload is damaged; copy it again", packing->name);
 	}
 	*out = span.out;
 	*out_size = span.out_len;

@@ -14,3 +14,15 @@ CAPSA_ROOMS = \
 	core/machine/libmachine.a \
 	core/base/libbase.a
 capsa_LDADD = $(CAPSA_ROOMS) $(CONFIG_LIBS) $(EVENT_LIBS) $(JSON_LIBS)
+
+# The program as users meet it, with what can be wrong.
+dist_check_SCRIPTS += tests/unit/bad-input.sh
+TESTS += tests/unit/bad-input.sh
+EXTRA_DIST += tests/unit/bad-input
+if HAVE_CMOCKA
+check_LTLIBRARIES += tests/unit/plugins/kvm-shim.la tests/unit/plugins/tagged.la
+endif
+tests_unit_plugins_kvm_shim_la_SOURCES = tests/unit/plugins/kvm-shim.c
+tests_unit_plugins_kvm_shim_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_tagged_la_SOURCES = tests/unit/plugins/tagged.c
+tests_unit_plugins_tagged_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)

@@ -29,6 +29,11 @@ struct rule {
 	int (*take)(struct config *config, const struct capsa_value *value, struct error *err);
 };
 
+static struct config_place place_of(const struct capsa_value *value)
+{
+	return (struct config_place){ value->file, value->line };
+}
+
 static int no_memory(struct error *err)
 {
 	return error_set(err, ENOMEM, "no memory for the configuration");
@@ -131,7 +136,7 @@ static int take_group(struct config *config, const struct capsa_value *group, co
 
 static int take_kernel(struct config *config, const struct capsa_value *value, struct error *err)
 {
-	config->kernel_line = value->line;
+	config->kernel_place = place_of(value);
 	return strcmp(value->string, "default") ? resolve(config, value, &config->kernel, err) : 0;
 }
 
@@ -139,7 +144,7 @@ static int take_initrd(struct config *config, const struct capsa_value *value, s
 {
 	(void)err;
 	config->initrd = value->string;
-	config->initrd_line = value->line;
+	config->initrd_place = place_of(value);
 	return 0;
 }
 
@@ -162,7 +167,7 @@ static int take_cmdline(struct config *config, const struct capsa_value *value, 
 		words[i] = word->string;
 	}
 	config->cmdline = words;
-	config->cmdline_line = value->line;
+	config->cmdline_place = place_of(value);
 	return 0;
 }
 
@@ -354,7 +359,7 @@ static int take_cpus(struct config *config, const struct capsa_value *value, str
 {
 	(void)err;
 	config->cpus = (unsigned)value->integer;
-	config->cpus_line = value->line;
+	config->cpus_place = place_of(value);
 	return 0;
 }
 
@@ -366,7 +371,7 @@ static int take_memory(struct config *config, const struct capsa_value *value, s
 			"key \"memory\": %lld bytes are no whole number of MiB; write a size such as \"512M\"",
 			(long long)value->integer);
 	config->memory = (uint64_t)value->integer;
-	config->memory_line = value->line;
+	config->memory_place = place_of(value);
 	return 0;
 }
 

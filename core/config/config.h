@@ -25,6 +25,12 @@ enum config_kernel_entry {
 	CONFIG_ENTRY_COMPRESSED, /* the guest's own unpacker, hence KASLR */
 };
 
+/* Where a key stands: in the user's file or in one that it includes. Line 0: the key is absent. */
+struct config_place {
+	const char *file;
+	unsigned line;
+};
+
 /* One entry of `devices`, in the order of the file. */
 struct config_device {
 	const char *name;   /* `name = "..."`, else plugin + number ("console0"); unique */
@@ -43,9 +49,9 @@ struct config {
 	const char *name;       /* [A-Za-z0-9][A-Za-z0-9._-]{0,63}; default: the file's name without .conf */
 
 	unsigned cpus;      /* 1.. ; default 1 */
-	unsigned cpus_line; /* where it stands; 0: default */
+	struct config_place cpus_place;
 	uint64_t memory;    /* bytes, a multiple of 1 MiB; default 256 MiB */
-	unsigned memory_line;
+	struct config_place memory_place;
 	bool memory_shared;
 	enum config_reboot on_reboot;
 	unsigned stop_timeout; /* seconds; default 10 */
@@ -53,13 +59,13 @@ struct config {
 	bool serial;           /* 16550 at 0x3f8, output to standard error; default false */
 
 	const char *kernel; /* absolute path; NULL: the default kernel (boot_default_kernel), also for "default" */
-	unsigned kernel_line;
+	struct config_place kernel_place;
 	const char *initrd; /* absolute path, or NULL */
-	unsigned initrd_line;
+	struct config_place initrd_place;
 	enum config_kernel_entry kernel_entry;
 	const char *const
 		*cmdline; /* the user's words, ends with NULL (never NULL itself); may hold several words each */
-	unsigned cmdline_line;
+	struct config_place cmdline_place;
 	bool cmdline_override; /* `boot.override = true`: no defaults */
 
 	const struct config_device *devices;

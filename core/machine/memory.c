@@ -77,6 +77,16 @@ static int shared_open(uint64_t size)
 	return fd;
 }
 
+void memory_layout(uint64_t size, struct memory *out)
+{
+	*out = (struct memory){ .size = size, .n_ranges = 1, .fd = -1 };
+	out->ranges[0].size = size < MEMORY_HOLE_START ? size : MEMORY_HOLE_START;
+	if (size > MEMORY_HOLE_START) {
+		out->ranges[1] = (struct memory_range){ .start = MEMORY_HOLE_END, .size = size - MEMORY_HOLE_START };
+		out->n_ranges = 2;
+	}
+}
+
 int memory_create(uint64_t size, bool shared, struct memory **out, struct error *err)
 {
 	struct memory *memory;
@@ -90,15 +100,8 @@ int memory_create(uint64_t size, bool shared, struct memory **out, struct error 
 	memory = calloc(1, sizeof *memory);
 	if (!memory)
 		return error_set(err, ENOMEM, "out of memory");
-	memory->size = size;
+	memory_layout(size, memory);
 	memory->shared = shared;
-	memory->fd = -1;
-	memory->ranges[0] = (struct memory_range){ .size = size < MEMORY_HOLE_START ? size : MEMORY_HOLE_START };
-	memory->n_ranges = 1;
-	if (size > MEMORY_HOLE_START) {
-		memory->ranges[1] = (struct memory_range){ .start = MEMORY_HOLE_END, .size = size - MEMORY_HOLE_START };
-		memory->n_ranges = 2;
-	}
 
 	if (shared) {
 		rc = shared_open(size);

@@ -33,6 +33,11 @@ struct memory {
 };
 
 /*
+ * Fills size and ranges as a machine with `size` bytes has them, with nothing mapped: to find out what would fit.
+ */
+void memory_layout(uint64_t size, struct memory *out);
+
+/*
  * Maps `size` bytes of RAM (a multiple of the page size), zeroed, huge-page backed where the
  * host has them, left out of core dumps. 0 or -errno with err. memory_destroy() frees.
  */

@@ -60,6 +60,9 @@ struct vm {
 	char end_text[512];
 };
 
+/* vm.c: all of it but the RSDP's address. */
+void vm_boot_source(const struct vm *vm, struct boot_source *out);
+
 /* vm-devices.c: each returns 0 or -errno with err; the second of a pair undoes the first. */
 int vm_devices_open(struct vm *vm, struct error *err);
 void vm_devices_close(struct vm *vm);

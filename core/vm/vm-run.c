@@ -37,20 +37,10 @@ static int refuse(struct vm *vm, int rc)
 
 static int load(struct vm *vm, struct boot_entry *entry, struct error *err)
 {
-	/* Video memory and ROMs of a PC, in which the ACPI tables lie; the ECAM. */
-	static const struct boot_reserved reserved[] = {
-		{ .start = 0xa0000, .size = 0x60000, .type = 2 },
-		{ .start = PCI_ECAM_START, .size = PCI_ECAM_SIZE, .type = 2 },
-	};
-	struct boot_source source = {
-		.kernel = vm->kernel,
-		.initrd = vm->initrd_path,
-		.cmdline = vm->cmdline,
-		.reserved = reserved,
-		.n_reserved = sizeof reserved / sizeof reserved[0],
-	};
+	struct boot_source source;
 	int rc;
 
+	vm_boot_source(vm, &source);
 	source.rsdp = machine_acpi(vm->machine);
 	rc = boot_load(&source, machine_memory(vm->machine), entry, err);
 	if (rc == -ENOSPC)
@@ -127,7 +117,8 @@ static int prepare(struct vm *vm, struct error *err)
 	if (vm->config->cpus > (unsigned)max)
 		return refuse(vm,
 		              error_set(err, EINVAL, "%s:%u: key \"cpus\": this host's KVM takes at most %d, found %u",
-		                        vm->config->file, vm->config->cpus_line, max, vm->config->cpus));
+		                        vm->config->cpus_place.file, vm->config->cpus_place.line, max,
+		                        vm->config->cpus));
 	rc = rundir_create(vm->config->name, &vm->rundir, err);
 	if (rc)
 		return rc;

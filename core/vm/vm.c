@@ -1,50 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /* vm.c - see vm.h: from a configuration to everything that can be known without a machine. Called by core/cli. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/base/text.h"
 #include "core/vm/vm-private.h"
 
 /* Puts FILE:LINE in front of a fault in a file that the configuration names. */
-static int at_line(const struct vm *vm, unsigned line, int rc, struct error *err)
+static int at(const struct vm *vm, const struct config_place *place, int rc, struct error *err)
 {
-	return line ? error_prefix(err, rc, "%s:%u: ", vm->config->file, line)
-	            : error_prefix(err, rc, "%s: ", vm->config->file);
+	return place->line ? error_prefix(err, rc, "%s:%u: ", place->file, place->line)
+	                   : error_prefix(err, rc, "%s: ", vm->config->file);
 }
 
-static int open_initrd(struct vm *vm, struct error *err)
+void vm_boot_source(const struct vm *vm, struct boot_source *out)
 {
-	struct stat st;
-	int fd;
+	/* Video memory and ROMs of a PC, in which the ACPI tables lie; the ECAM. */
+	static const struct boot_reserved reserved[] = {
+		{ .start = 0xa0000, .size = 0x60000, .type = 2 },
+		{ .start = PCI_ECAM_START, .size = PCI_ECAM_SIZE, .type = 2 },
+	};
 
-	if (!vm->initrd_path)
-		return 0;
-	fd = open(vm->initrd_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return error_set(err, errno, "initrd %s: %s", vm->initrd_path, strerror(errno));
-	if (fstat(fd, &st)) {
-		error_set(err, errno, "initrd %s: %s", vm->initrd_path, strerror(errno));
-	} else if (!S_ISREG(st.st_mode)) {
-		error_set(err, EINVAL, "initrd %s is no regular file", vm->initrd_path);
-	} else if (st.st_size == 0) {
-		error_set(err, EINVAL, "initrd %s is empty", vm->initrd_path);
-	} else if ((uint64_t)st.st_size >= vm->config->memory) {
-		char have[32];
+	*out = (struct boot_source){
+		.kernel = vm->kernel,
+		.initrd = vm->initrd_path,
+		.cmdline = vm->cmdline,
+		.reserved = reserved,
+		.n_reserved = sizeof reserved / sizeof reserved[0],
+	};
+}
 
-		error_set(err, ENOSPC, "initrd %s (%lld MiB) does not fit into memory = \"%s\"", vm->initrd_path,
-		          (long long)st.st_size >> 20, text_format_size(vm->config->memory, have, sizeof have));
-	} else {
-		close(fd);
-		return 0;
-	}
-	close(fd);
-	return -EINVAL;
+/* Kernel and initrd, as they would lie in the guest's memory. */
+static int check_room(const struct vm *vm, struct error *err)
+{
+	const struct config *config = vm->config;
+	struct boot_source source;
+	enum boot_part part;
+	int rc;
+
+	vm_boot_source(vm, &source);
+	rc = boot_check(&source, config->memory, &part, err);
+	return rc ? at(vm, part == BOOT_PART_KERNEL ? &config->kernel_place : &config->initrd_place, rc, err) : 0;
 }
 
 static int build_cmdline(struct vm *vm, const char *append, struct error *err)
@@ -86,7 +84,7 @@ static int open_kernel(struct vm *vm, const char *append, struct error *err)
 	} else {
 		rc = boot_default_kernel(&vm->kernel_path, &beside, err);
 		if (rc)
-			return at_line(vm, config->kernel_line, rc, err);
+			return at(vm, &config->kernel_place, rc, err);
 		if (!vm->initrd_path)
 			vm->initrd_path = beside;
 		else
@@ -94,12 +92,12 @@ static int open_kernel(struct vm *vm, const char *append, struct error *err)
 	}
 	rc = boot_kernel_open(vm->kernel_path, config->kernel_entry == CONFIG_ENTRY_COMPRESSED, &vm->kernel, err);
 	if (rc)
-		return at_line(vm, config->kernel_line, rc, err);
-	rc = open_initrd(vm, err);
+		return at(vm, &config->kernel_place, rc, err);
+	rc = check_room(vm, err);
 	if (rc)
-		return at_line(vm, config->initrd_line, rc, err);
+		return rc;
 	rc = build_cmdline(vm, append, err);
-	return rc ? at_line(vm, config->cmdline_line, rc, err) : 0;
+	return rc ? at(vm, &config->cmdline_place, rc, err) : 0;
 }
 
 int vm_open(const struct config *config, const char *append, struct vm **out, struct error *err)

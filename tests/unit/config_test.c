@@ -87,16 +87,16 @@ static void every_key_is_read(void **state)
 	assert_string_equal(config->file, "./full.conf");
 	assert_string_equal(config->name, "demo.vm_1-x");
 	assert_int_equal(config->cpus, 16);
-	assert_int_equal(config->cpus_line, 3);
+	assert_int_equal(config->cpus_place.line, 3);
 	assert_int_equal(config->memory, 1 << 30);
-	assert_int_equal(config->memory_line, 4);
+	assert_int_equal(config->memory_place.line, 4);
 	assert_true(config->memory_shared);
 	assert_int_equal(config->on_reboot, CONFIG_REBOOT_RESTART);
 	assert_int_equal(config->stop_timeout, 0);
 	assert_int_equal(config->io_threads, 2);
 	assert_true(config->serial);
 	expect_path(config->kernel, config->folder, "vmlinuz");
-	assert_int_equal(config->kernel_line, 11);
+	assert_int_equal(config->kernel_place.line, 11);
 	assert_string_equal(config->initrd, "/boot/initrd.img");
 	assert_int_equal(config->kernel_entry, CONFIG_ENTRY_COMPRESSED);
 	assert_true(config->cmdline_override);
@@ -104,7 +104,7 @@ static void every_key_is_read(void **state)
 	assert_string_equal(config->cmdline[1], "panic=5 ro");
 	assert_string_equal(config->cmdline[2], "-- \"quoted\" # no comment, @include \"no include\"");
 	assert_null(config->cmdline[3]);
-	assert_int_equal(config->cmdline_line, 12);
+	assert_int_equal(config->cmdline_place.line, 12);
 	config_free(config);
 }
 
@@ -204,7 +204,7 @@ static void an_empty_file_means_the_defaults(void **state)
 	config = read_good("empty.conf");
 	assert_string_equal(config->name, "empty");
 	assert_int_equal(config->cpus, 1);
-	assert_int_equal(config->cpus_line, 0);
+	assert_int_equal(config->cpus_place.line, 0);
 	assert_int_equal(config->memory, 256 << 20);
 	assert_false(config->memory_shared);
 	assert_int_equal(config->on_reboot, CONFIG_REBOOT_EXIT);
