@@ -117,3 +117,30 @@ int virtio_config_set(struct virtio_device *d, size_t offset, const void *data, 
 	pthread_mutex_unlock(&d->lock);
 	return 0;
 }
+
+/* FNV-1a. A reason that collides with another stays unsaid; nothing else depends on it. */
+static uint64_t text_hash(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+	return hash;
+}
+
+bool device_reason_is_new(struct virtio_device *d, const char *reason)
+{
+	uint64_t hash = text_hash(reason);
+	bool is_new = false;
+	unsigned i;
+
+	pthread_mutex_lock(&d->lock);
+	for (i = 0; i < d->n_logged && d->logged[i] != hash; i++)
+		;
+	if (i == d->n_logged && i < MAX_LOGGED_REASONS) {
+		d->logged[d->n_logged++] = hash;
+		is_new = true;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return is_new;
+}

@@ -13,19 +13,30 @@ core_virtio_libvirtio_a_SOURCES = \
 	core/virtio/virtio.h
 
 # Its tests drive it as a guest would: tests/unit/virtio_driver.h.
-VIRTIO_TEST_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
-VIRTIO_TEST_LIBS = tests/unit/libvirtio-test.a core/virtio/libvirtio.a core/machine/libmachine.a $(UNIT_LIBS)
+VIRTIO_TEST_LINK = $(AM_LDFLAGS) -Wl,--wrap=ioctl,--wrap=log_line
+VIRTIO_TEST_WITH = tests/unit/libvirtio-test.a core/virtio/libvirtio.a core/machine/libmachine.a $(UNIT_LIBS)
 
 if HAVE_CMOCKA
 check_LIBRARIES += tests/unit/libvirtio-test.a
-check_PROGRAMS += tests/unit/virtio_negotiation_test
-TESTS += tests/unit/virtio_negotiation_test
+check_PROGRAMS += tests/unit/virtio_negotiation_test tests/unit/virtio_pci_test tests/unit/virtio_queue_test
+TESTS += tests/unit/virtio_negotiation_test tests/unit/virtio_pci_test tests/unit/virtio_queue_test
 endif
 tests_unit_libvirtio_test_a_SOURCES = \
 	tests/unit/virtio_driver.c tests/unit/virtio_driver.h \
 	tests/unit/virtio_target.c tests/unit/virtio_target.h
 tests_unit_libvirtio_test_a_CFLAGS = $(UNIT_CFLAGS)
+
 tests_unit_virtio_negotiation_test_SOURCES = tests/unit/virtio_negotiation_test.c
 tests_unit_virtio_negotiation_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_virtio_negotiation_test_LDFLAGS = $(VIRTIO_TEST_LDFLAGS)
-tests_unit_virtio_negotiation_test_LDADD = $(VIRTIO_TEST_LIBS)
+tests_unit_virtio_negotiation_test_LDFLAGS = $(VIRTIO_TEST_LINK)
+tests_unit_virtio_negotiation_test_LDADD = $(VIRTIO_TEST_WITH)
+
+tests_unit_virtio_queue_test_SOURCES = tests/unit/virtio_queue_test.c
+tests_unit_virtio_queue_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_virtio_queue_test_LDFLAGS = $(VIRTIO_TEST_LINK)
+tests_unit_virtio_queue_test_LDADD = $(VIRTIO_TEST_WITH)
+
+tests_unit_virtio_pci_test_SOURCES = tests/unit/virtio_pci_test.c
+tests_unit_virtio_pci_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_virtio_pci_test_LDFLAGS = $(VIRTIO_TEST_LINK)
+tests_unit_virtio_pci_test_LDADD = $(VIRTIO_TEST_WITH)

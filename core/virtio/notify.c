@@ -27,12 +27,11 @@ static void place(struct virtio_device *d, struct device_queue *q, uint64_t *at,
 	if (!address)
 		return;
 	rc = d->platform.ioeventfd(d->platform.ctx, address, is_port, q->notify_fd, true);
-	if (rc)
-		/* The device still works: transport.c takes the write. */
+	if (!rc)
+		*at = address;
+	else if (device_reason_is_new(d, "notify")) /* the device still works: transport.c takes the write */
 		log_warning("%s: KVM does not watch the notify address of queue %u: %s", d->name, q->index,
 		            strerror(-rc));
-	else
-		*at = address;
 }
 
 void notify_bar_moved(struct virtio_device *d, unsigned bar, uint64_t address, bool decoding)
@@ -49,7 +48,8 @@ void notify_bar_moved(struct virtio_device *d, unsigned bar, uint64_t address, b
 	} else if (bar == SHARED_MEMORY_BAR && decoding) {
 		/* A window that is switched off while its BAR is sized stays: moving a slot is slow. */
 		for (unsigned i = 0; i < d->shape.n_shared_memory; i++)
-			if (d->platform.slot_move(d->platform.ctx, d->slots[i], address + d->slot_offsets[i]))
+			if (d->platform.slot_move(d->platform.ctx, d->slots[i], address + d->slot_offsets[i]) &&
+			    device_reason_is_new(d, "window"))
 				log_warning("%s: KVM does not move a shared-memory window", d->name);
 	}
 }

@@ -19,8 +19,6 @@
 #define TRANSPORT_FEATURES \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VIRTIO_RING_F_INDIRECT_DESC)
 #define DEFAULT_MAX_BYTES (1ull << 30)
-/* A guest that resets and breaks its device in a loop must not fill a disk. */
-#define MAX_LOG_LINES 16u
 
 uint64_t status_offered(const struct virtio_device *d)
 {
@@ -63,11 +61,9 @@ void virtio_device_broken(struct virtio_device *d, const char *reason)
 		atomic_store(&d->broken, true);
 		d->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 		device_config_changed_locked(d);
-		first = d->lines_logged < MAX_LOG_LINES;
-		d->lines_logged++;
 	}
 	pthread_mutex_unlock(&d->lock);
-	if (first)
+	if (first && device_reason_is_new(d, reason))
 		log_warning("%s: the guest's driver made %s; the device needs a reset", d->name, reason);
 }
 

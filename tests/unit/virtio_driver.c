@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/log.h"
 #include "tests/unit/virtio_driver.h"
 
 #define FAKE_VM 1000000
@@ -74,6 +76,44 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 		fail_msg("an ioctl that KVM does not know: 0x%lx", request);
 		return -1;
 	}
+}
+
+/* ---- the log: kept, not shown ---- */
+
+static struct {
+	char lines[BOARD_LOG_LINES][256];
+	unsigned n;
+} written;
+
+void __wrap_log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void __wrap_log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	va_start(args, fmt);
+	if (written.n < BOARD_LOG_LINES)
+		vsnprintf(written.lines[written.n], sizeof written.lines[0], fmt, args);
+	va_end(args);
+	written.n++;
+}
+
+unsigned board_log_lines(void)
+{
+	return written.n;
+}
+
+const char *board_log_line(unsigned i)
+{
+	assert_true(i < written.n && i < BOARD_LOG_LINES);
+	return written.lines[i];
+}
+
+void board_log_forget(void)
+{
+	written.n = 0;
 }
 
 /* ---- the board ---- */
@@ -141,6 +181,7 @@ void board_create(struct board *board, uint64_t memory)
 
 	*board = (struct board){ .next_free = 0x10000 };
 	memset(&kvm, 0, sizeof kvm);
+	board_log_forget();
 	assert_int_equal(memory_create(memory ? memory : BOARD_MEMORY, false, &board->memory, &err), 0);
 	assert_int_equal(bus_create(&board->ports), 0);
 	assert_int_equal(bus_create(&board->mmio), 0);

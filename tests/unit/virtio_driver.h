@@ -5,7 +5,7 @@
  * A board is what a device needs of its machine: memory, buses, PCI, an interrupt router, a loop. It does what KVM
  * would do: writes to a notify address signal the eventfd that was registered there (or go to the bus where it
  * refuses to), and interrupts that are routed to an MSI are counted. One board at a time; its program is linked with
- * -Wl,--wrap=ioctl.
+ * -Wl,--wrap=ioctl,--wrap=log_line.
  *
  * A driver drives one PCI function as virtio 1.2, 4.1 says: it knows nothing of core/virtio and finds everything through
  * capabilities. A ring is one of its queues; tests write descriptors as they like. guest_*() are plain accesses.
@@ -68,6 +68,15 @@ void board_settle(struct board *board);
 uint64_t board_alloc(struct board *board, uint64_t size, uint64_t align);
 /* Host side of guest memory, which must be there. */
 void *board_at(const struct board *board, uint64_t gpa, uint64_t len);
+
+/*
+ * Lines that were logged since board_create() or board_log_forget(), those below the log's level left out. The first
+ * BOARD_LOG_LINES are kept; none is shown.
+ */
+#define BOARD_LOG_LINES 64u
+unsigned board_log_lines(void);
+const char *board_log_line(unsigned i);
+void board_log_forget(void);
 
 /* Accesses of the guest. Of nobody's address: all ones. */
 uint64_t guest_read(struct board *board, uint64_t address, unsigned len);

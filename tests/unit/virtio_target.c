@@ -98,11 +98,14 @@ struct capsa_setup target_shape(void)
 void target_add(struct target *target, struct board *board, const struct capsa_setup *shape)
 {
 	static const unsigned char config[CAPSA_MAX_CONFIG_SPACE] = "configuration";
+	static unsigned char window[1]; /* a board maps nothing */
+	void *windows[CAPSA_MAX_SHARED_MEMORY] = { window, window, window, window };
 	const struct virtio_setup setup = {
 		.name = "target0",
 		.device_id = 42,
 		.shape = shape,
 		.config = config,
+		.shared_memory = windows,
 		.home = board->home,
 		.ops = &target_ops,
 		.ctx = target,
