@@ -7,7 +7,7 @@
 #define CAPSA_CLI_VERB_H
 
 /* Exit statuses of every verb (run and exec pass the guest command's own instead). */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TIMEOUT = 124 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TIMEOUT = 124, EXIT_CAPSA = 125 };
 
 struct verb {
 	const char *name;

@@ -1,36 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* console-client.c - see console-client.h. Called by core/cli/verb-console.c; owns the two connections. */
+/*
+ * console-client.c - see console-client.h: the two connections, typing and waiting. Called by core/cli/verb-console.c;
+ * owns the connections.
+ */
 #include "core/control/console-client.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/path.h"
 #include "core/base/text.h"
-#include "core/control/expect.h"
+#include "core/control/console-private.h"
 
 /* A line editor's echo comes at once: after so much silence (ms) a match that could be echo is none. */
 #define QUIET 300
+/* The backlog is on its way as soon as we are connected (ms). */
+#define BACKLOG 2000
 #define TAIL_LINES 10u
-
-struct console_client {
-	int fd, control;
-	struct expect *expect;
-	bool show; /* what comes goes to standard output */
-};
-
-/* Set by signals while the terminal is handed over. */
-static volatile sig_atomic_t resized, interrupted;
+#define PIECE 65536u
 
 int64_t console_client_now(void)
 {
@@ -61,7 +54,51 @@ static int connect_to(const char *path, struct error *err)
 	return fd;
 }
 
-int console_client_open(const char *folder, const char *device, struct console_client **out, struct error *err)
+/* Waits for `fd`. 0, -ETIMEDOUT, -EINTR (the user has had enough), -errno, with err. */
+static int wait_for_fd(int fd, short events, int interrupt, int64_t ms, struct error *err)
+{
+	struct pollfd waits[2] = { { .fd = fd, .events = events }, { .fd = interrupt, .events = POLLIN } };
+	int n = poll(waits, 2, ms < 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms);
+
+	if (n < 0 && errno != EINTR)
+		return error_set(err, errno, "console: %s", strerror(errno));
+	if (n > 0 && waits[1].revents)
+		return error_set(err, EINTR, "interrupted");
+	return n == 0 ? error_set(err, ETIMEDOUT, "time-out") : 0;
+}
+
+/* The first line of the control socket: whether the console is ours, and how much of what comes is old. */
+static int greet(struct console_client *client, int64_t deadline, struct error *err)
+{
+	char line[64];
+	size_t len = 0;
+	unsigned long long backlog;
+
+	while (len < sizeof line - 1 && !(len > 0 && line[len - 1] == '\n')) {
+		ssize_t n;
+		int rc = wait_for_fd(client->control, POLLIN, client->interrupt, deadline - console_client_now(), err);
+
+		if (rc == -ETIMEDOUT)
+			return error_set(err, ETIMEDOUT, "the console does not answer");
+		if (rc)
+			return rc;
+		n = recv(client->control, line + len, 1, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return error_set(err, EPIPE, "the machine has ended");
+		len++;
+	}
+	line[len] = '\0';
+	if (strcmp(line, "busy\n") == 0)
+		return error_set(err, EBUSY, "the console is in use: one client at a time");
+	if (sscanf(line, "backlog %20llu", &backlog) == 1)
+		client->backlog = backlog;
+	return 0;
+}
+
+int console_client_open(const char *folder, const char *device, int64_t deadline, struct console_client **out,
+                        struct error *err)
 {
 	bool first = !device || strcmp(device, "console0") == 0;
 	char *path = text_format("%s/%s.sock", folder, first ? "console" : device);
@@ -70,7 +107,7 @@ int console_client_open(const char *folder, const char *device, struct console_c
 	int rc = 0;
 
 	if (client) {
-		client->fd = client->control = -1;
+		client->fd = client->control = client->interrupt = -1;
 		client->expect = expect_new();
 	}
 	if (!client || !client->expect || !control) {
@@ -83,8 +120,8 @@ int console_client_open(const char *folder, const char *device, struct console_c
 		rc = client->fd;
 		goto out;
 	}
-	/* Without it all works but the window's size. */
 	client->control = connect_to(control, err);
+	rc = client->control < 0 ? client->control : greet(client, deadline, err);
 out:
 	free(path);
 	free(control);
@@ -95,10 +132,15 @@ out:
 	return rc;
 }
 
-static void control_line(const struct console_client *client, const char *line)
+void console_client_interrupt(struct console_client *client, int fd)
+{
+	client->interrupt = fd;
+}
+
+void console_client_control(const struct console_client *client, const char *line)
 {
 	if (client->control >= 0 && send(client->control, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return; /* the window's size is not worth an error */
+		return; /* see console-private.h */
 }
 
 void console_client_close(struct console_client *client)
@@ -109,7 +151,7 @@ void console_client_close(struct console_client *client)
 		return;
 	if (client->expect && client->control >= 0) {
 		snprintf(line, sizeof line, "consumed %llu\n", (unsigned long long)expect_used(client->expect));
-		control_line(client, line);
+		console_client_control(client, line);
 	}
 	if (client->control >= 0)
 		close(client->control);
@@ -121,17 +163,20 @@ void console_client_close(struct console_client *client)
 
 static int ended(struct error *err)
 {
-	return error_set(err, EPIPE, "the machine has ended, or its console is in use");
+	return error_set(err, EPIPE, "the machine has ended");
 }
 
-static int write_all(int fd, const void *bytes, size_t len)
+int console_write_all(int fd, const void *bytes, size_t len)
 {
+	struct pollfd room = { .fd = fd, .events = POLLOUT };
 	const char *at = bytes;
 
 	while (len > 0) {
 		ssize_t n = write(fd, at, len);
 
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && errno == EAGAIN)
+			poll(&room, 1, -1);
+		else if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0) {
 			at += n;
@@ -141,8 +186,7 @@ static int write_all(int fd, const void *bytes, size_t len)
 	return 0;
 }
 
-/* Takes what has come. The bytes' number, 0: none now, or -errno with err. */
-static ssize_t receive(struct console_client *client, char *bytes, size_t room, struct error *err)
+ssize_t console_client_receive(struct console_client *client, char *bytes, size_t room, struct error *err)
 {
 	ssize_t n = recv(client->fd, bytes, room, MSG_DONTWAIT);
 	int rc;
@@ -151,23 +195,40 @@ static ssize_t receive(struct console_client *client, char *bytes, size_t room, 
 		return ended(err);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : error_set(err, errno, "console: %s", strerror(errno));
-	rc = client->show ? write_all(STDOUT_FILENO, bytes, (size_t)n) : 0;
+	client->received += (uint64_t)n;
+	rc = client->show ? console_write_all(STDOUT_FILENO, bytes, (size_t)n) : 0;
 	if (rc)
-		return error_set(err, -rc, "standard output: %s", strerror(-rc));
+		return error_set(err, EIO, "standard output: %s", strerror(-rc));
 	rc = expect_feed(client->expect, bytes, (size_t)n);
 	return rc ? error_set(err, ENOMEM, "no memory") : n;
 }
 
-/* Waits until there is something to read (or room to write), or `until` has come: -ETIMEDOUT then. */
-static int wait_until(const struct console_client *client, short events, int64_t until, struct error *err)
+int console_client_wait(const struct console_client *client, short events, int64_t deadline, struct error *err)
 {
-	struct pollfd wait = { .fd = client->fd, .events = events };
-	int64_t left = until - console_client_now();
-	int n = poll(&wait, 1, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
+	int64_t left = deadline - console_client_now();
 
-	if (n < 0 && errno != EINTR)
-		return error_set(err, errno, "console: %s", strerror(errno));
-	return n == 0 ? error_set(err, ETIMEDOUT, "time-out") : 0;
+	if (left <= 0 && client->received < client->backlog)
+		left = BACKLOG;
+	else if (left <= 0)
+		return error_set(err, ETIMEDOUT, "time-out");
+	return wait_for_fd(client->fd, events, client->interrupt, left, err);
+}
+
+/* What was said before we came is no answer to what we type: reads it, out of the way of patterns. */
+static int pass_backlog(struct console_client *client, int64_t deadline, struct error *err)
+{
+	char in[4096];
+
+	while (client->received < client->backlog) {
+		uint64_t left = client->backlog - client->received;
+		ssize_t n = console_client_receive(client, in, left < sizeof in ? (size_t)left : sizeof in, err);
+		int rc = n < 0 ? (int)n : n > 0 ? 0 : console_client_wait(client, POLLIN, deadline, err);
+
+		if (rc)
+			return rc;
+		expect_skip(client->expect, client->received);
+	}
+	return 0;
 }
 
 int console_client_send(struct console_client *client, const void *bytes, size_t len, int64_t deadline,
@@ -175,12 +236,15 @@ int console_client_send(struct console_client *client, const void *bytes, size_t
 {
 	const char *at = bytes;
 	char in[4096];
+	int rc = client->typed ? 0 : pass_backlog(client, deadline, err);
 
+	if (rc)
+		return rc;
+	client->typed = true;
 	if (expect_sent(client->expect, bytes, len))
 		return error_set(err, ENOMEM, "no memory");
 	while (len > 0) {
 		ssize_t n = send(client->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL), got;
-		int rc;
 
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return ended(err);
@@ -190,10 +254,37 @@ int console_client_send(struct console_client *client, const void *bytes, size_t
 			continue;
 		}
 		/* The guest echoes what it takes: read, lest both wait for the other. */
-		got = receive(client, in, sizeof in, err);
+		got = console_client_receive(client, in, sizeof in, err);
 		if (got < 0)
 			return (int)got;
-		rc = wait_until(client, POLLIN | POLLOUT, deadline, err);
+		rc = console_client_wait(client, POLLIN | POLLOUT, deadline, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Reads until the pattern has come. */
+static int look_out(struct console_client *client, char *in, int64_t deadline, struct error *err)
+{
+	enum expect_answer answer;
+
+	while ((answer = expect_look(client->expect)) != EXPECT_MATCH) {
+		int64_t until = deadline, quiet = console_client_now() + QUIET;
+		ssize_t got = 0;
+		int rc;
+
+		if (answer == EXPECT_HELD && quiet < deadline)
+			until = quiet;
+		rc = console_client_wait(client, POLLIN, until, err);
+		if (!rc) {
+			got = console_client_receive(client, in, PIECE, err);
+			rc = got < 0 ? (int)got : 0;
+		}
+		/* Nothing more comes, now or ever: it was no echo. */
+		if ((rc == -ETIMEDOUT || rc == -EPIPE) && answer == EXPECT_HELD &&
+		    expect_quiet(client->expect) == EXPECT_MATCH)
+			return 0;
 		if (rc)
 			return rc;
 	}
@@ -203,225 +294,20 @@ int console_client_send(struct console_client *client, const void *bytes, size_t
 int console_client_wait_for(struct console_client *client, const char *pattern, bool regex, int64_t deadline,
                             struct error *err)
 {
-	enum expect_answer answer;
-	char in[4096];
 	int rc = expect_want(client->expect, pattern, regex, err);
+	char *in;
 
 	if (rc)
 		return rc;
-	while ((answer = expect_look(client->expect)) != EXPECT_MATCH) {
-		int64_t until = deadline, quiet = console_client_now() + QUIET;
-		ssize_t got;
-
-		if (answer == EXPECT_HELD && quiet < deadline)
-			until = quiet;
-		rc = wait_until(client, POLLIN, until, err);
-		if (rc == -ETIMEDOUT && answer == EXPECT_HELD && expect_quiet(client->expect) == EXPECT_MATCH)
-			return 0;
-		if (rc && !(rc == -ETIMEDOUT && until < deadline))
-			return rc;
-		got = receive(client, in, sizeof in, err);
-		if (got < 0)
-			return (int)got;
-	}
-	return 0;
+	in = malloc(PIECE);
+	if (!in)
+		return error_set(err, ENOMEM, "no memory");
+	rc = look_out(client, in, deadline, err);
+	free(in);
+	return rc;
 }
 
 char *console_client_tail(const struct console_client *client)
 {
 	return expect_tail(client->expect, TAIL_LINES);
-}
-
-/* What a command says, between the two marks; *begun: the first has come. */
-struct capture {
-	char text[8192];
-	size_t used;
-	bool begun;
-	char begin[48], end[48];
-};
-
-static void capture_drop(struct capture *c, size_t n)
-{
-	memmove(c->text, c->text + n, c->used - n);
-	c->used -= n;
-}
-
-/* Shows n bytes without the carriage returns of the terminal's line ends. */
-static int capture_show(struct capture *c, size_t n)
-{
-	int rc = 0;
-
-	for (size_t i = 0; !rc && i < n;) {
-		size_t len = strcspn(c->text + i, "\r");
-
-		if (len > n - i)
-			len = n - i;
-		rc = write_all(STDOUT_FILENO, c->text + i, len);
-		i += len + 1;
-	}
-	capture_drop(c, n);
-	return rc;
-}
-
-/* Looks at what has come so far. 1: the command has ended with *status. */
-static int capture_look(struct capture *c, int *status)
-{
-	char *at, *line_end;
-	size_t keep;
-
-	c->text[c->used] = '\0';
-	if (!c->begun) {
-		at = strstr(c->text, c->begin);
-		line_end = at ? strchr(at, '\n') : NULL;
-		if (!line_end) {
-			if (!at && c->used > sizeof c->begin)
-				capture_drop(c, c->used - sizeof c->begin);
-			return 0;
-		}
-		capture_drop(c, (size_t)(line_end + 1 - c->text));
-		c->text[c->used] = '\0';
-		c->begun = true;
-	}
-	at = strstr(c->text, c->end);
-	if (at && strchr(at, '\n')) {
-		*status = atoi(at + strlen(c->end));
-		capture_show(c, (size_t)(at - c->text));
-		return 1;
-	}
-	keep = at ? c->used - (size_t)(at - c->text) : sizeof c->end;
-	return c->used > keep ? capture_show(c, c->used - keep) : 0;
-}
-
-int console_client_exec(struct console_client *client, const char *command, int64_t deadline, int *status,
-                        struct error *err)
-{
-	struct capture *capture = calloc(1, sizeof *capture);
-	char *line = NULL;
-	uint32_t id = 0;
-	int rc = -ENOMEM;
-
-	if (getrandom(&id, sizeof id, 0) < 0)
-		id = (uint32_t)getpid();
-	if (capture) {
-		/* The marks stand in the typed line in two parts, so that its echo never is one. */
-		snprintf(capture->begin, sizeof capture->begin, "capsa-begin-%08x", id);
-		snprintf(capture->end, sizeof capture->end, "capsa-end-%08x ", id);
-		line = text_format(" printf 'capsa-%%s\\n' begin-%08x; %s\n printf 'capsa-%%s %%d\\n' end-%08x $?\n",
-		                   id, command, id);
-	}
-	if (!line) {
-		error_set(err, ENOMEM, "no memory");
-		goto out;
-	}
-	client->show = false;
-	rc = console_client_send(client, line, strlen(line), deadline, err);
-	while (!rc) {
-		ssize_t n =
-			receive(client, capture->text + capture->used, sizeof capture->text - capture->used - 1, err);
-
-		if (n < 0) {
-			rc = (int)n;
-			break;
-		}
-		capture->used += (size_t)n;
-		rc = capture_look(capture, status);
-		if (!rc)
-			rc = wait_until(client, POLLIN, deadline, err);
-	}
-	client->show = true;
-	if (rc == 1)
-		rc = 0;
-out:
-	free(line);
-	free(capture);
-	return rc;
-}
-
-static void got_signal(int signo)
-{
-	if (signo == SIGWINCH)
-		resized = 1;
-	else
-		interrupted = 1;
-}
-
-static void tell_size(const struct console_client *client)
-{
-	struct winsize size;
-	char line[64];
-
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size))
-		return;
-	snprintf(line, sizeof line, "winsize %u %u\n", size.ws_col, size.ws_row);
-	control_line(client, line);
-}
-
-/* Copies until the escape (1), the end of input (0: stop reading it), or an error. */
-static int input_to_console(struct console_client *client, char escape, bool terminal, struct error *err)
-{
-	char bytes[1024], *at;
-	ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
-	int rc;
-
-	if (n < 0)
-		return errno == EINTR || errno == EAGAIN ? 2
-		                                         : error_set(err, errno, "standard input: %s", strerror(errno));
-	if (n == 0)
-		return 0;
-	at = terminal && escape ? memchr(bytes, escape, (size_t)n) : NULL;
-	rc = console_client_send(client, bytes, at ? (size_t)(at - bytes) : (size_t)n, INT64_MAX, err);
-	return rc ? rc : at ? 1 : 2;
-}
-
-static int attended(struct console_client *client, char escape, bool terminal, struct error *err)
-{
-	struct pollfd waits[2] = { { .fd = client->fd, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
-	char in[4096];
-
-	for (;;) {
-		ssize_t got;
-
-		if (resized) {
-			resized = 0;
-			tell_size(client);
-		}
-		if (interrupted)
-			return 0;
-		if (poll(waits, 2, -1) < 0 && errno != EINTR)
-			return error_set(err, errno, "poll: %s", strerror(errno));
-		got = receive(client, in, sizeof in, err);
-		if (got < 0)
-			return (int)got;
-		expect_skip(client->expect, UINT64_MAX);
-		if (waits[1].revents) {
-			int rc = input_to_console(client, escape, terminal, err);
-
-			if (rc < 0 || rc == 1)
-				return rc < 0 ? rc : 0;
-			if (rc == 0)
-				waits[1].fd = -1; /* the guest may still have something to say */
-		}
-	}
-}
-
-int console_client_attach(struct console_client *client, char escape, struct error *err)
-{
-	static const int signals[] = { SIGWINCH, SIGTERM, SIGINT, SIGHUP };
-	struct sigaction action = { .sa_handler = got_signal };
-	struct termios before, raw;
-	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-	int rc;
-
-	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-		sigaction(signals[i], &action, NULL);
-	resized = 1;
-	if (terminal) {
-		raw = before;
-		cfmakeraw(&raw);
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-	}
-	rc = attended(client, escape, terminal, err);
-	if (terminal)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
-	return rc;
 }

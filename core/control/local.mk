@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
 noinst_LIBRARIES += core/control/libcontrol.a
+# Of its own, because terminal.c is built for the plugin too.
+core_control_libcontrol_a_CFLAGS = $(AM_CFLAGS)
 core_control_libcontrol_a_SOURCES = \
-	core/control/console-client.c core/control/console-client.h \
+	core/control/console-attach.c core/control/console-client.c core/control/console-client.h core/control/console-exec.c \
+	core/control/console-private.h plugins/console/terminal.c plugins/console/terminal.h \
 	core/control/expect.c core/control/expect.h \
 	core/control/rundir.c core/control/rundir.h
+
+dist_check_SCRIPTS += tests/unit/console-verb.sh
+TESTS += tests/unit/console-verb.sh
+EXTRA_DIST += tests/unit/console-verb.py
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/expect_test tests/unit/rundir_test

@@ -426,6 +426,8 @@ static int socket_realize(struct console *c)
 		s->control_link = link_to(control_path, control);
 	}
 	free(control_path);
+	if (rc == 0)
+		c->host->log(c->dev, CAPSA_LOG_INFO, "the console is %s", path);
 	return rc;
 }
 
