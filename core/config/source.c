@@ -141,12 +141,21 @@ static bool is_unit(const char *at, size_t len)
 	       memchr("KMGT", toupper((unsigned char)*at), 4);
 }
 
+/* libconfig cuts an integer off to 32 bits, in silence, where no L stands behind it. */
+static int copy_long(struct source *source, struct open_file *file, const char *end, bool is_long, struct error *err)
+{
+	int rc = copy_until(source, file, end, err);
+
+	return rc || !is_long ? rc : put(source, file, 'L', err);
+}
+
 /* Refuses integers that libconfig would cut off, and sizes that need quotes. */
 static int copy_number(struct source *source, struct open_file *file, struct error *err)
 {
 	const char *at = file->at, *start, *end = at;
 	char number[32];
 	size_t digits, len;
+	long long value = 0;
 
 	/* An exponent's sign belongs to the number: "1e-5". */
 	do
@@ -161,10 +170,9 @@ static int copy_number(struct source *source, struct open_file *file, struct err
 			start++;
 		for (digits = 0; start + digits < end && isxdigit((unsigned char)start[digits]);)
 			digits++;
-		if (digits > 16 || (digits > 8 && start + digits == end))
-			return fail_at(file, file->line, err, "%.*s: too large%s", len > 64 ? 64 : (int)len, at,
-			               digits > 16 ? "" : " for 32 bits; put an L behind it");
-		return copy_until(source, file, end, err);
+		if (digits > 16)
+			return fail_at(file, file->line, err, "%.*s: too large", len > 64 ? 64 : (int)len, at);
+		return copy_long(source, file, end, digits > 8 && start + digits == end, err);
 	}
 	for (digits = 0; start + digits < end && isdigit((unsigned char)start[digits]);)
 		digits++;
@@ -176,7 +184,7 @@ static int copy_number(struct source *source, struct open_file *file, struct err
 		if (start + digits - at < (ptrdiff_t)sizeof number) {
 			memcpy(number, at, (size_t)(start - at) + digits);
 			number[(size_t)(start - at) + digits] = '\0';
-			strtoll(number, NULL, 10);
+			value = strtoll(number, NULL, 10);
 		} else {
 			errno = ERANGE;
 		}
@@ -184,7 +192,7 @@ static int copy_number(struct source *source, struct open_file *file, struct err
 			return fail_at(file, file->line, err, "%.*s...: too large for 64 bits",
 			               len > 24 ? 24 : (int)len, at);
 	}
-	return copy_until(source, file, end, err);
+	return copy_long(source, file, end, start + digits == end && value != (int)value, err);
 }
 
 static int copy_name(struct source *source, struct open_file *file, struct error *err)

@@ -168,6 +168,24 @@ static void values_keep_their_types_and_nesting(void **state)
 	config_free(config);
 }
 
+static void numbers_of_more_than_32_bits_need_no_suffix(void **state)
+{
+	static const int64_t expected[] = {
+		INT64_C(2147483648),  INT64_C(-2147483649), INT64_C(0x100000000), INT64_C(3000000000), INT64_MIN,
+		INT64_C(2147483647), INT64_C(0xFFFFFFFF),  INT64_C(9000000000),  5,
+	};
+	struct config *config;
+
+	(void)state;
+	enter("good");
+	config = read_good("large-numbers.conf");
+	assert_true(config->memory == UINT64_C(4294967296));
+	assert_int_equal(config->devices[0].n_values, 9);
+	for (size_t i = 0; i < 9; i++)
+		assert_true(config->devices[0].values[i].integer == expected[i]);
+	config_free(config);
+}
+
 static void included_files_are_relative_to_the_one_that_includes_them(void **state)
 {
 	const struct config_device *device;
@@ -286,6 +304,7 @@ int main(void)
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(devices_have_names_places_and_their_own_keys),
 		cmocka_unit_test(values_keep_their_types_and_nesting),
+		cmocka_unit_test(numbers_of_more_than_32_bits_need_no_suffix),
 		cmocka_unit_test(included_files_are_relative_to_the_one_that_includes_them),
 		cmocka_unit_test(an_empty_file_means_the_defaults),
 		cmocka_unit_test(the_name_of_a_file_becomes_a_name_of_a_machine),
