@@ -50,6 +50,12 @@ const char *boot_kernel_version(const struct boot_kernel *kernel);
 const char *boot_kernel_cache_path(const struct boot_kernel *kernel);
 
 /*
+ * Whether the unpacked kernel has these bytes (at most 512 KiB) in it: 1 or 0, -ENOTSUP where it is packed, or -errno.
+ * Reads all of it: for core/doctor.
+ */
+int boot_kernel_contains(const struct boot_kernel *kernel, const void *bytes, size_t len);
+
+/*
  * The kernel that a file without boot.kernel means: the first `default/vmlinuz` below
  * path_kernel_dirs() (with `initrd.img` beside it in *initrd, else NULL), else
  * /boot/vmlinuz-<release of the running kernel>. Both strings belong to the caller.

@@ -11,6 +11,7 @@
  *   load.c     boot_load: kernel, page tables, descriptor table
  *   initrd.c   the initrd's place
  *   params.c   struct boot_params and its memory map
+ *   search.c   bytes in an unpacked kernel
  *   cmdline.c, default.c   stand alone
  */
 #ifndef CAPSA_BOOT_KERNEL_H

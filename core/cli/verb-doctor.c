@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* verb-doctor.c - `capsa doctor`: prints what core/doctor finds. */
+#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/cli/verb.h"
@@ -55,24 +57,39 @@ static void print_text(const struct doctor_report *report)
 	}
 }
 
-static int print_json(const struct doctor_report *report)
+/* Names of files may be no UTF-8, which JSON must be: '?' for all that is no ASCII then. */
+static json_t *json_text(const char *text)
+{
+	json_t *value = json_string(text);
+	char *ascii = value ? NULL : strdup(text);
+
+	for (char *at = ascii; at && *at; at++)
+		if ((unsigned char)*at > 0x7e)
+			*at = '?';
+	if (ascii)
+		value = json_string(ascii);
+	free(ascii);
+	return value;
+}
+
+static void print_json(const struct doctor_report *report)
 {
 	json_t *checks = json_array(), *root;
-	int rc;
 
 	for (size_t i = 0; i < report->n; i++) {
 		const struct doctor_check *check = &report->checks[i];
 
-		json_array_append_new(checks, json_pack("{s:s, s:s, s:s, s:s}", "name", check->name, "status",
-		                                        words[check->status], "detail", check->detail, "remedy",
-		                                        check->remedy));
+		json_array_append_new(checks, json_pack("{s:s, s:s, s:o, s:o}", "name", check->name, "status",
+		                                        words[check->status], "detail",
+		                                        json_text(check->detail), "remedy",
+		                                        json_text(check->remedy)));
 	}
 	root = json_pack("{s:b, s:s, s:o}", "usable", doctor_worst(report) != DOCTOR_FAIL, "verdict", verdict(report),
 	                 "checks", checks);
-	rc = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
+	if (root)
+		json_dumpf(root, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(root);
-	return rc;
 }
 
 static int run(int argc, char **argv)
@@ -111,11 +128,13 @@ static int run(int argc, char **argv)
 	doctor_host(report);
 	if (file)
 		doctor_machine(file, report);
-	if (json && print_json(report))
-		fail(EXIT_FAILED, "cannot write the report");
-	else if (!json && !quiet)
-		print_text(report);
 	status = doctor_worst(report) == DOCTOR_FAIL ? EXIT_FAILED : EXIT_OK;
+	if (!quiet && json)
+		print_json(report);
+	else if (!quiet)
+		print_text(report);
+	if (fflush(stdout) || ferror(stdout))
+		status = fail(EXIT_FAILED, "cannot write the report: %s", strerror(errno));
 	free(report);
 	return status;
 }

@@ -18,11 +18,11 @@ enum doctor_status {
 struct doctor_check {
 	const char *name;
 	enum doctor_status status;
-	char detail[600]; /* what was found */
-	char remedy[300]; /* what to do; empty: nothing */
+	char detail[1100]; /* what was found: one line */
+	char remedy[400]; /* what to do; empty: all is well */
 };
 
-#define DOCTOR_MAX_CHECKS 16u
+#define DOCTOR_MAX_CHECKS 32u
 
 struct doctor_report {
 	struct doctor_check checks[DOCTOR_MAX_CHECKS];

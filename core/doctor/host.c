@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* host.c - the checks of doctor_host(). Called by core/cli/verb-doctor.c. */
 #include <errno.h>
+#include <linux/kvm.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,14 @@ struct doctor_check *doctor_add(struct doctor_report *report, const char *name)
 	return &report->checks[at];
 }
 
+/* One line, whatever names of files may hold. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 void doctor_say(struct doctor_check *check, enum doctor_status status, const char *remedy, const char *fmt, ...)
 {
 	va_list args;
@@ -32,6 +41,8 @@ void doctor_say(struct doctor_check *check, enum doctor_status status, const cha
 	vsnprintf(check->detail, sizeof check->detail, fmt, args);
 	va_end(args);
 	snprintf(check->remedy, sizeof check->remedy, "%s", remedy ? remedy : "");
+	make_printable(check->detail);
+	make_printable(check->remedy);
 }
 
 /* Whether the first "flags" line of /proc/cpuinfo has the word. */
@@ -68,25 +79,12 @@ static void check_cpu(struct doctor_report *report)
 		           cpu_has(line, "hypervisor") ? "; this host is a virtual machine itself" : "");
 }
 
-static void check_kvm(struct doctor_report *report)
+static void check_self(struct doctor_report *report, int fd)
 {
-	struct doctor_check *check = doctor_add(report, "KVM");
+	struct doctor_check *check = doctor_add(report, "guest self-test");
 	struct selftest_result result;
-	struct error err = { "" };
-	int fd;
 
-	if (kvm_open(&fd, &err)) {
-		char *remedy = strchr(err.text, ';');
-
-		if (remedy)
-			*remedy++ = '\0';
-		doctor_say(check, DOCTOR_FAIL, remedy ? remedy + 1 : NULL, "%s", err.text);
-		return;
-	}
-	doctor_say(check, DOCTOR_OK, NULL, "/dev/kvm is there and permitted, with everything that is needed");
-	check = doctor_add(report, "guest self-test");
 	selftest_run(fd, &result);
-	close(fd);
 	switch (result.verdict) {
 	case SELFTEST_USABLE:
 		doctor_say(check, DOCTOR_OK, NULL, "%s", result.text);
@@ -107,17 +105,65 @@ static void check_kvm(struct doctor_report *report)
 	}
 }
 
+/* Returns whether all that is needed is there. */
+static bool check_capabilities(struct doctor_report *report, int fd)
+{
+	struct doctor_check *check = doctor_add(report, "KVM capabilities");
+	char missing[sizeof check->detail] = "";
+	size_t n = 0, used = 0;
+
+	for (const struct kvm_need *need = kvm_needs; need->name; need++, n++)
+		if (kvm_has(fd, need) < need->at_least && used < sizeof missing)
+			used += (size_t)snprintf(missing + used, sizeof missing - used, "%s%s (%s)", used ? ", " : "",
+			                         need->name, need->what_for);
+	if (used)
+		doctor_say(check, DOCTOR_FAIL, "use a host with Linux 4.20 or later", "this KVM lacks %s", missing);
+	else
+		doctor_say(check, DOCTOR_OK, NULL, "all %zu that are needed", n);
+	return !used;
+}
+
+static void check_kvm(struct doctor_report *report)
+{
+	struct doctor_check *check = doctor_add(report, "/dev/kvm");
+	struct kvm_fault fault;
+	int fd;
+
+	if (kvm_device_open(&fd, &fault)) {
+		doctor_say(check, DOCTOR_FAIL, fault.remedy, "KVM device /dev/kvm not accessible: %s", fault.cause);
+		return;
+	}
+	doctor_say(check, DOCTOR_OK, NULL, "there, and permitted");
+	check = doctor_add(report, "KVM API");
+	if (kvm_check_version(fd, &fault)) {
+		doctor_say(check, DOCTOR_FAIL, fault.remedy, "%s", fault.cause);
+	} else {
+		doctor_say(check, DOCTOR_OK, NULL, "version %d", KVM_API_VERSION);
+		if (check_capabilities(report, fd))
+			check_self(report, fd);
+	}
+	close(fd);
+}
+
 static void check_plugins(struct doctor_report *report)
 {
 	struct doctor_check *check = doctor_add(report, "plugins");
+	char **names = plugin_names(), all[400] = "";
 	struct plugin *plugin;
 	struct error err = { "" };
 
+	for (size_t i = 0; names && names[i]; i++) {
+		size_t used = strlen(all);
+
+		snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
+	}
+	plugin_path_free(names);
 	if (plugin_load("console", &plugin, &err)) {
-		doctor_say(check, DOCTOR_FAIL, "install capsa, or set CAPSA_PLUGIN_PATH", "%s", err.text);
+		doctor_say(check, DOCTOR_FAIL, "install capsa, or set CAPSA_PLUGIN_PATH to the folder that has them",
+		           "%s", err.text);
 		return;
 	}
-	doctor_say(check, DOCTOR_OK, NULL, "%s", plugin_file(plugin));
+	doctor_say(check, DOCTOR_OK, NULL, "%s; console is %s", all, plugin_file(plugin));
 	plugin_unload(plugin);
 }
 
@@ -138,14 +184,18 @@ static void check_kernel(struct doctor_report *report)
 	free(initrd);
 }
 
-static void check_folder(struct doctor_report *report, const char *name, char *path, const struct error *err)
+static void check_folder(struct doctor_report *report, const char *name, const char *variable, char *path,
+                         const struct error *err)
 {
 	struct doctor_check *check = doctor_add(report, name);
+	char remedy[sizeof check->remedy];
 
+	snprintf(remedy, sizeof remedy, "make it a folder of yours that only you can write to, or set %s to one",
+	         variable);
 	if (!path)
-		doctor_say(check, DOCTOR_FAIL, NULL, "%s", err->text);
+		doctor_say(check, DOCTOR_FAIL, remedy, "%s", err->text);
 	else if (access(path, W_OK | X_OK))
-		doctor_say(check, DOCTOR_FAIL, "make it writable for yourself", "%s: %s", path, strerror(errno));
+		doctor_say(check, DOCTOR_FAIL, remedy, "%s: %s", path, strerror(errno));
 	else
 		doctor_say(check, DOCTOR_OK, NULL, "%s", path);
 	free(path);
@@ -159,8 +209,8 @@ void doctor_host(struct doctor_report *report)
 	check_kvm(report);
 	check_plugins(report);
 	check_kernel(report);
-	check_folder(report, "cache folder", path_cache_dir(&err), &err);
-	check_folder(report, "run-time folder", path_runtime_dir(&err), &err);
+	check_folder(report, "cache folder", "CAPSA_CACHE", path_cache_dir(&err), &err);
+	check_folder(report, "run-time folder", "XDG_RUNTIME_DIR", path_runtime_dir(&err), &err);
 }
 
 enum doctor_status doctor_worst(const struct doctor_report *report)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * selftest.c - see selftest.h. Called by checks.c. The guest (selftest-guest.S) says over a port which step it is at;
+ * selftest.c - see selftest.h. Called by host.c. The guest (selftest-guest.S) says over a port which step it is at;
  * a thread runs it, and is kicked out of KVM_RUN when the time is over.
  */
 #include "core/doctor/selftest.h"

@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <linux/kvm.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -39,8 +40,20 @@ const struct kvm_need kvm_needs[] = {
 	{ 0, 0, NULL, NULL },
 };
 
+__attribute__((format(printf, 4, 5))) static int explain(struct kvm_fault *fault, int code, const char *cause,
+                                                         const char *fmt, ...)
+{
+	va_list args;
+
+	snprintf(fault->cause, sizeof fault->cause, "%s", cause);
+	va_start(args, fmt);
+	vsnprintf(fault->remedy, sizeof fault->remedy, fmt, args);
+	va_end(args);
+	return -code;
+}
+
 /* EACCES: membership of the device's group helps only where that group may read and write it, and is not root's. */
-static int explain_permission(struct error *err)
+static int explain_permission(struct kvm_fault *fault)
 {
 	const struct group *group;
 	const struct passwd *user;
@@ -51,88 +64,101 @@ static int explain_permission(struct error *err)
 	group = getgrgid(st.st_gid);
 	user = getpwuid(geteuid());
 	if (st.st_gid == 0 || (st.st_mode & 0060) != 0060)
-		return error_set(err, EACCES,
-		                 UNAVAILABLE
-		                 "permission denied, and only root may use it on this host: give it to a group "
-		                 "(sudo groupadd -f -r kvm; sudo chgrp kvm " KVM_DEVICE "; sudo chmod 0660 " KVM_DEVICE
-		                 ") and add yourself to that group: sudo usermod -aG kvm %s, then log in again",
-		                 user ? user->pw_name : "USER");
-	return error_set(err, EACCES,
-	                 UNAVAILABLE "permission denied: add yourself to the group that owns " KVM_DEVICE
-	                             ": sudo usermod -aG %s %s, then log in again",
-	                 group ? group->gr_name : "kvm", user ? user->pw_name : "USER");
+		return explain(fault, EACCES, "permission denied, and only root may use it on this host",
+		               "give it to a group (sudo groupadd -f -r kvm; sudo chgrp kvm " KVM_DEVICE
+		               "; sudo chmod 0660 " KVM_DEVICE
+		               ") and add yourself to that group: sudo usermod -aG kvm %s, then log in again",
+		               user ? user->pw_name : "USER");
+	return explain(fault, EACCES, "permission denied",
+	               "add yourself to the group that owns " KVM_DEVICE ": sudo usermod -aG %s %s, then log in again",
+	               group ? group->gr_name : "kvm", user ? user->pw_name : "USER");
 }
 
-static int explain_open(int code, struct error *err)
+static int explain_open(int code, struct kvm_fault *fault)
 {
 	switch (code) {
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		return error_set(err, code,
-		                 UNAVAILABLE
-		                 "%s: is the module loaded? sudo modprobe kvm-intel or kvm-amd (virtualisation "
-		                 "must be on in the firmware setup); in a VM: enable nested virtualisation on "
-		                 "its host; in a container: pass --device " KVM_DEVICE,
-		                 code == ENOENT ? "it does not exist" : "no driver behind it");
+		return explain(fault, code, code == ENOENT ? "it does not exist" : "no driver behind it",
+		               "is the module loaded? sudo modprobe kvm-intel or kvm-amd (virtualisation must be on in "
+		               "the firmware setup); in a VM: enable nested virtualisation on its host; in a "
+		               "container: pass --device " KVM_DEVICE);
 	case EACCES:
-		return explain_permission(err);
+		return explain_permission(fault);
 	case EPERM:
-		return error_set(err, code,
-		                 UNAVAILABLE "forbidden, as by a container's device rules: start the container with "
-		                             "--device " KVM_DEVICE);
+		return explain(fault, code, "forbidden, as by a container's device rules",
+		               "start the container with --device " KVM_DEVICE);
 	case EBUSY:
-		return error_set(err, code,
-		                 UNAVAILABLE
-		                 "busy: another hypervisor (VirtualBox, VMware) holds the CPU's virtualisation: "
-		                 "stop its machines first");
+		return explain(fault, code,
+		               "busy: another hypervisor (VirtualBox, VMware) holds the CPU's virtualisation",
+		               "stop its machines first");
 	case EMFILE:
 	case ENFILE:
-		return error_set(err, code, UNAVAILABLE "too many open files: raise the limit (ulimit -n)");
+		return explain(fault, code, "too many open files", "raise the limit (ulimit -n)");
 	default:
-		return error_set(err, code, UNAVAILABLE "%s: look at the host's kernel log (sudo dmesg | grep -i kvm)",
-		                 strerror(code));
+		return explain(fault, code, strerror(code),
+		               "look at the host's kernel log (sudo dmesg | grep -i kvm)");
 	}
+}
+
+int kvm_device_open(int *fd, struct kvm_fault *fault)
+{
+	*fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	return *fd < 0 ? explain_open(errno, fault) : 0;
+}
+
+int kvm_check_version(int fd, struct kvm_fault *fault)
+{
+	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+	char cause[80];
+
+	if (version == KVM_API_VERSION)
+		return 0;
+	if (version < 0)
+		return explain(fault, ENOTTY, "it is no KVM device",
+		               "remove it and load the module, sudo modprobe kvm-intel or kvm-amd");
+	snprintf(cause, sizeof cause, "it speaks KVM API version %d and capsa speaks %d", version, KVM_API_VERSION);
+	return explain(fault, ENOTSUP, cause, "is it really " KVM_DEVICE " of a Linux kernel 4.20 or later?");
+}
+
+int kvm_has(int fd, const struct kvm_need *need)
+{
+	int have = ioctl(fd, KVM_CHECK_EXTENSION, (unsigned long)need->capability);
+
+	return have < 0 ? 0 : have;
 }
 
 static int check_needs(int fd, struct error *err)
 {
-	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
-
-	if (version < 0)
-		return error_set(err, ENOTTY,
-		                 UNAVAILABLE "it is no KVM device: remove it and load the module, "
-		                             "sudo modprobe kvm-intel or kvm-amd");
-	if (version != KVM_API_VERSION)
-		return error_set(err, ENOTSUP,
-		                 UNAVAILABLE
-		                 "it speaks KVM API version %d and capsa speaks %d: is it really " KVM_DEVICE
-		                 " of a Linux kernel 4.20 or later?",
-		                 version, KVM_API_VERSION);
 	for (const struct kvm_need *need = kvm_needs; need->name; need++) {
-		int have = ioctl(fd, KVM_CHECK_EXTENSION, (unsigned long)need->capability);
+		int have = kvm_has(fd, need);
 
 		if (have < need->at_least)
 			return error_set(err, ENOTSUP,
 			                 UNAVAILABLE
 			                 "this host's KVM lacks %s (%d of %d), needed for %s: Linux 4.20 or "
 			                 "later is required; `capsa doctor` shows all that is missing",
-			                 need->name, have < 0 ? 0 : have, need->at_least, need->what_for);
+			                 need->name, have, need->at_least, need->what_for);
 	}
 	return 0;
 }
 
 int kvm_open(int *fd, struct error *err)
 {
-	int opened = open(KVM_DEVICE, O_RDWR | O_CLOEXEC), rc;
+	struct kvm_fault fault;
+	int rc = kvm_device_open(fd, &fault);
 
-	if (opened < 0)
-		return explain_open(errno, err);
-	rc = check_needs(opened, err);
+	if (rc)
+		return error_set(err, -rc, UNAVAILABLE "%s: %s", fault.cause, fault.remedy);
+	rc = kvm_check_version(*fd, &fault);
+	if (rc)
+		error_set(err, -rc, UNAVAILABLE "%s: %s", fault.cause, fault.remedy);
+	else
+		rc = check_needs(*fd, err);
 	if (rc) {
-		close(opened);
-		return rc;
+		close(*fd);
+		*fd = -1;
 	}
-	*fd = opened;
-	return 0;
+	return rc;
 }

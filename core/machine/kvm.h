@@ -18,6 +18,18 @@ struct kvm_need {
 };
 extern const struct kvm_need kvm_needs[];
 
+/* What is wrong with /dev/kvm, and what to do. */
+struct kvm_fault {
+	char cause[160];
+	char remedy[400];
+};
+
+/* The steps of kvm_open(), for the doctor. 0, or -errno with *fault. */
+int kvm_device_open(int *fd, struct kvm_fault *fault);
+int kvm_check_version(int fd, struct kvm_fault *fault);
+/* What this KVM has of it, to be compared with at_least. */
+int kvm_has(int fd, const struct kvm_need *need);
+
 /*
  * Opens /dev/kvm and checks API version and capabilities. *fd belongs to the caller. -errno with err:
  * "Backend unavailable: KVM device /dev/kvm not accessible: ..." and the remedy.

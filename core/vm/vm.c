@@ -161,6 +161,11 @@ const char *vm_initrd(const struct vm *vm)
 	return vm->initrd_path;
 }
 
+uint32_t vm_device_id(const struct vm *vm, size_t index)
+{
+	return plugin_info(vm->devices[index].plugin)->virtio_device_id;
+}
+
 void vm_describe(const struct vm *vm)
 {
 	static const char *const forms[] = {

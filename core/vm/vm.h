@@ -10,6 +10,8 @@
 #define CAPSA_VM_VM_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/error.h"
 #include "core/config/config.h"
@@ -29,6 +31,8 @@ const char *vm_cmdline(const struct vm *vm);
 const char *vm_kernel(const struct vm *vm);
 const char *vm_kernel_version(const struct vm *vm);
 const char *vm_initrd(const struct vm *vm);
+/* The virtio device ID of the `index`th device of its configuration. */
+uint32_t vm_device_id(const struct vm *vm, size_t index);
 /* Lines for `-v`, to standard output: what the machine will be made of. */
 void vm_describe(const struct vm *vm);
 

@@ -106,6 +106,43 @@ static void a_vmlinux_is_taken_as_it_is(void **state)
 	fixture_free(&elf);
 }
 
+static void bytes_are_found_in_what_is_unpacked(void **state)
+{
+	struct blob elf = fixture_elf(), packed = fixture_packed_kernel(PACK_ZSTD), large = { NULL, 5 * MIB };
+	struct boot_kernel *kernel;
+	struct error err = { "" };
+	/* The ends of chunks that the search reads are in between. */
+	const size_t places[] = { 0, (1 << 20) - 10, (1 << 20) - 5, 3 << 20 };
+
+	(void)state;
+	assert_int_equal(boot_kernel_open(fixture_file("vmlinuz", packed), false, &kernel, &err), 0);
+	assert_int_equal(boot_kernel_contains(kernel, elf.data + 0x1000, 4096), 1);
+	assert_int_equal(boot_kernel_contains(kernel, "virtio_console", 15), 0);
+	boot_kernel_close(kernel);
+	assert_int_equal(boot_kernel_open(fixture_path("vmlinuz"), true, &kernel, &err), 0);
+	assert_int_equal(boot_kernel_contains(kernel, "virtio_console", 15), -ENOTSUP);
+	boot_kernel_close(kernel);
+
+	large.data = calloc(1, large.size);
+	assert_non_null(large.data);
+	memcpy(large.data, elf.data, 0x1000);
+	fixture_segment(&large, 1)->p_filesz = 16;
+	fixture_segment(&large, 2)->p_filesz = 4 * MIB;
+	fixture_segment(&large, 2)->p_memsz = 4 * MIB;
+	fixture_segment(&large, 1)->p_paddr = TEXT_AT + 8 * MIB;
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		memcpy(large.data + 0x1000 + places[i], "virtio_console", 15);
+		if (boot_kernel_open(fixture_file("vmlinux", large), false, &kernel, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(boot_kernel_contains(kernel, "virtio_console", 15), 1);
+		boot_kernel_close(kernel);
+		memset(large.data + 0x1000 + places[i], 0, 15);
+	}
+	fixture_free(&large);
+	fixture_free(&packed);
+	fixture_free(&elf);
+}
+
 static void a_file_that_is_not_there_or_no_file_is_refused(void **state)
 {
 	struct error err;
@@ -526,6 +563,7 @@ int main(void)
 		TEST(a_packing_that_is_not_known_is_left_to_the_guest),
 		TEST(compressed_leaves_it_packed_and_the_cache_alone),
 		TEST(a_vmlinux_is_taken_as_it_is),
+		TEST(bytes_are_found_in_what_is_unpacked),
 		TEST(a_file_that_is_not_there_or_no_file_is_refused),
 		TEST(other_files_are_named_for_what_they_are),
 		TEST(elf_files_of_other_machines_and_kinds_are_refused),

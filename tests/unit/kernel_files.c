@@ -5,7 +5,8 @@
  *
  *   vmlinux  an ELF, 16 to 17 MiB       huge-vmlinux   one that needs 300 MiB
  *   bzimage  the same, packed (zstd)    large-bzimage  one that needs 40 MiB to unpack itself
- *                                       damaged        one whose payload is damaged
+ *   built-in-vmlinux  with the names    damaged        one whose payload is damaged
+ *                     of virtio drivers
  */
 #include "tests/unit/boot_fixture.h"
 
@@ -27,6 +28,8 @@ int main(void)
 
 	write_file("vmlinux", elf);
 	write_file("bzimage", packed);
+	memcpy(elf.data + 0x2000, "virtio-pci\0virtio_console", 26);
+	write_file("built-in-vmlinux", elf);
 	fixture_segment(&elf, 1)->p_memsz = 300 * MIB;
 	write_file("huge-vmlinux", elf);
 	fixture_header(&packed)->init_size = 40u << 20;

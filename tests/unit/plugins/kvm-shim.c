@@ -6,7 +6,7 @@
  *   TEST_KVM=errno:N      open fails with that errno
  *   TEST_KVM=version:N    KVM_GET_API_VERSION says N
  *   TEST_KVM=vcpus:N      KVM_CAP_MAX_VCPUS is N, all else is there
- *   TEST_KVM=lacks:N      KVM_CHECK_EXTENSION knows no capability N
+ *   TEST_KVM=lacks:N,M    KVM_CHECK_EXTENSION knows no capability N, nor M
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,13 +19,29 @@
 
 static int kvm_fd = -1;
 
-/* The number of TEST_KVM=word:N, or -1. */
-static int told(const char *word)
+/* What stands behind "word:" in TEST_KVM, or NULL. */
+static const char *words(const char *word)
 {
 	const char *text = getenv("TEST_KVM");
 	size_t len = strlen(word);
 
-	return text && !strncmp(text, word, len) && text[len] == ':' ? atoi(text + len + 1) : -1;
+	return text && !strncmp(text, word, len) && text[len] == ':' ? text + len + 1 : NULL;
+}
+
+/* The number there, or -1. */
+static int told(const char *word)
+{
+	const char *text = words(word);
+
+	return text ? atoi(text) : -1;
+}
+
+static int lacks(unsigned long capability)
+{
+	for (const char *at = words("lacks"); at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		if (strtoul(at, NULL, 10) == capability)
+			return 1;
+	return 0;
 }
 
 __attribute__((visibility("default"))) int open(const char *path, int flags, ...)
@@ -64,9 +80,9 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
 	if (request == KVM_GET_API_VERSION)
 		return told("version") >= 0 ? told("version") : KVM_API_VERSION;
 	if (request == KVM_CHECK_EXTENSION)
-		return (int)argument == told("lacks")                                 ? 0
+		return lacks(argument)                                               ? 0
 		       : argument == KVM_CAP_MAX_VCPUS && told("vcpus") >= 0 ? told("vcpus")
-		                                                                      : 1000;
+		                                                             : 1000;
 	errno = EIO;
 	return -1;
 }
