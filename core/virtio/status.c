@@ -4,7 +4,7 @@
  *
  *   0 ── ACKNOWLEDGE ── DRIVER ── FEATURES_OK ── DRIVER_OK ── (NEEDS_RESET)
  *   ▲                                 │ refused: the bit stays 0
- *   └──────────── 0 written: at any time, carried out on the home loop ──────────┘
+ *   └── 0 written: at any time; after DRIVER_OK carried out on the home loop ───────┘
  *
  * The driver only ever adds bits; DRIVER_OK counts once FEATURES_OK stands. status_write_locked()
  * runs on a vCPU's thread and asks; status_apply() does it on the home loop. Called by transport.c and device.c.
@@ -30,12 +30,38 @@ static bool features_acceptable(const struct virtio_device *d)
 	return !(d->driver_features & ~status_offered(d)) && (d->driver_features & 1ull << VIRTIO_F_VERSION_1);
 }
 
+static void registers_reset_locked(struct virtio_device *d)
+{
+	atomic_store(&d->broken, false);
+	d->reset_asked = d->activate_asked = false;
+	d->n_writes = 0;
+	d->driver_features = 0;
+	d->device_feature_select = d->driver_feature_select = 0;
+	d->queue_select = 0;
+	d->config_vector = MSIX_NO_VECTOR;
+	d->isr = 0;
+	for (unsigned i = 0; i < d->n_queues; i++) {
+		struct device_queue *q = &d->queues[i];
+
+		q->size = d->shape.queues[i].size;
+		q->desc = q->driver = q->area = 0;
+		q->enabled = false;
+		atomic_store(&q->vector, MSIX_NO_VECTOR);
+	}
+	d->status = 0; /* last: the driver waits for it */
+}
+
 void status_write_locked(struct virtio_device *d, uint8_t value)
 {
 	uint8_t added = (uint8_t)(value & ~d->status);
 
 	if (d->reset_asked)
 		return; /* until it has been carried out, the driver may only wait */
+	if (value == 0 && !(d->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
+		/* Nothing runs. The driver may see 0 already and go on: later the reset would undo what it wrote then. */
+		registers_reset_locked(d);
+		return;
+	}
 	if (value == 0) {
 		d->reset_asked = true;
 		reactor_call_run(d->apply_call);
@@ -170,23 +196,7 @@ void status_reset(struct virtio_device *d)
 	d->active = false;
 
 	pthread_mutex_lock(&d->lock);
-	atomic_store(&d->broken, false);
-	d->reset_asked = d->activate_asked = false;
-	d->n_writes = 0;
-	d->driver_features = 0;
-	d->device_feature_select = d->driver_feature_select = 0;
-	d->queue_select = 0;
-	d->config_vector = MSIX_NO_VECTOR;
-	d->isr = 0;
-	for (unsigned i = 0; i < d->n_queues; i++) {
-		struct device_queue *q = &d->queues[i];
-
-		q->size = d->shape.queues[i].size;
-		q->desc = q->driver = q->area = 0;
-		q->enabled = false;
-		atomic_store(&q->vector, MSIX_NO_VECTOR);
-	}
-	d->status = 0; /* last: the driver waits for it */
+	registers_reset_locked(d);
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -247,6 +247,26 @@ static void until_a_reset_is_carried_out_the_driver_waits_for_it(void **state)
 	assert_int_equal(target.resets, 1);
 }
 
+/* The status reads as 0 already, so a driver goes on at once: nothing of what it writes then may be lost. */
+static void a_reset_of_a_device_that_is_not_in_use_is_done_at_once(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		write_status(0);
+		assert_int_equal(driver_status(&driver), 0);
+		write_status(VIRTIO_CONFIG_S_ACKNOWLEDGE);
+		write_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+		write_features(0, DEVICE_BIT);
+		write_features(1, VERSION_1 >> 32);
+		write_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
+		board_settle(&board);
+		assert_int_equal(driver_status(&driver), VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+		                                                 VIRTIO_CONFIG_S_FEATURES_OK);
+	}
+	driver_ok(&driver);
+	assert_true(target.features == DEVICE_BIT);
+}
+
 static void a_reset_right_behind_driver_ok_activates_nothing(void **state)
 {
 	(void)state;
@@ -310,6 +330,7 @@ int main(void)
 		TEST(a_reset_in_any_state_leads_to_the_first),
 		TEST(a_reset_clears_every_register),
 		TEST(until_a_reset_is_carried_out_the_driver_waits_for_it),
+		TEST(a_reset_of_a_device_that_is_not_in_use_is_done_at_once),
 		TEST(a_reset_right_behind_driver_ok_activates_nothing),
 		TEST(a_device_that_refuses_to_start_needs_a_reset),
 		TEST(a_machine_may_end_in_any_state),
