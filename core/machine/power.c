@@ -12,9 +12,6 @@
 #include "core/machine/acpi.h"
 #include "core/machine/pvpanic.h"
 
-#define KEYBOARD_PORT 0x64u
-#define KEYBOARD_RESET 0xfeu
-
 struct power {
 	struct bus *ports;
 	struct pvpanic *pvpanic;

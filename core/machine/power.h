@@ -12,6 +12,10 @@
 #include "core/machine/machine.h"
 #include "core/machine/pci.h"
 
+/* The keyboard controller's command port, of which only the reset is there. */
+#define KEYBOARD_PORT 0x64u
+#define KEYBOARD_RESET 0xfeu
+
 struct power;
 
 /* `ended` as in struct machine_setup, on a vCPU's thread. 0 or -errno with err. */

@@ -8,8 +8,6 @@
 #include <misc/pvpanic.h>
 #include <stdlib.h>
 
-#define PVPANIC_VENDOR 0x1b36u /* Red Hat */
-#define PVPANIC_DEVICE 0x0011u
 #define PVPANIC_CLASS 0x088000u /* system peripheral, other */
 #define PVPANIC_BAR_SIZE 0x1000u
 #define PVPANIC_KNOWN (PVPANIC_PANICKED | PVPANIC_CRASH_LOADED)

@@ -11,6 +11,9 @@
 #include "core/base/error.h"
 #include "core/machine/pci.h"
 
+#define PVPANIC_VENDOR 0x1b36u /* Red Hat */
+#define PVPANIC_DEVICE 0x0011u
+
 struct pvpanic;
 
 /*

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Guests that mean harm: a driver in a unit test.
+# Guests that mean harm: a driver in a unit test, and a program that runs in place of a kernel (tests/guest/hostile.sh).
 if HAVE_CMOCKA
 check_PROGRAMS += tests/hostile/driver_test
 TESTS += tests/hostile/driver_test
@@ -8,3 +8,15 @@ tests_hostile_driver_test_SOURCES = tests/hostile/driver_test.c
 tests_hostile_driver_test_CFLAGS = $(UNIT_CFLAGS)
 tests_hostile_driver_test_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_hostile_driver_test_LDADD = $(VIRTIO_TEST_WITH)
+
+# Not for this machine, so none of the usual flags: no libc, no stack protector, linked to where it is loaded.
+HOSTILE_GUEST = tests/hostile/guest.c tests/hostile/guest-virtio.c
+HOSTILE_COMPILE = -std=gnu11 -O1 -ffreestanding -fno-pie -fno-pic -fno-stack-protector -fcf-protection=none -mno-red-zone \
+	-mgeneral-regs-only $(WARN_CFLAGS)
+HOSTILE_LINK = -nostdlib -static -Wl,--build-id=none,-Ttext-segment=0x1000000,-z,noexecstack
+noinst_DATA += tests/hostile/guest.elf
+EXTRA_DIST += $(HOSTILE_GUEST) tests/hostile/guest.h
+CLEANFILES += tests/hostile/guest.elf
+tests/hostile/guest.elf: $(HOSTILE_GUEST) tests/hostile/guest.h core/machine/pci.h core/machine/acpi.h core/machine/serial.h
+	$(AM_V_GEN)$(MKDIR_P) tests/hostile && $(CC) -I$(top_srcdir) $(HOSTILE_COMPILE) $(HOSTILE_LINK) -o $@ \
+		$(top_srcdir)/tests/hostile/guest.c $(top_srcdir)/tests/hostile/guest-virtio.c
