@@ -6,12 +6,17 @@
  */
 #include "core/cli/verb.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <linux/virtio_ids.h>
 
@@ -99,6 +104,63 @@ static void set_text(json_t *object, const char *key, const char *text)
 	json_object_set_new(object, key, value ? value : json_string("(not UTF-8)"));
 }
 
+/* ---- loading ---- */
+
+static int end_of(pid_t child)
+{
+	int status = 0;
+
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/*
+ * Loads the plugin in a process of its own first: one that crashes when it is loaded, or ends the process, is then
+ * a line like any other. 0 or -errno with err. Where no process can be had, nothing is tried.
+ */
+static int try_load(const char *name, struct error *err)
+{
+	struct plugin *plugin;
+	char done = 0;
+	int ends[2], status;
+	pid_t child;
+	ssize_t n;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return 0;
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		struct rlimit no_core = { 0, 0 };
+
+		setrlimit(RLIMIT_CORE, &no_core);
+		plugin_load(name, &plugin, err);
+		_exit(write(ends[1], "x", 1) != 1);
+	}
+	close(ends[1]);
+	while (child > 0 && (n = read(ends[0], &done, 1)) < 0 && errno == EINTR)
+		;
+	close(ends[0]);
+	if (child < 0)
+		return 0;
+	status = end_of(child);
+	if (done)
+		return 0;
+	if (WIFSIGNALED(status))
+		return error_set(err, EPROTO, "%s ends whoever loads it (%s): a fault of the plugin", name,
+		                 strsignal(WTERMSIG(status)));
+	return error_set(err, EPROTO, "%s ends whoever loads it (exit status %d): a fault of the plugin", name,
+	                 WEXITSTATUS(status));
+}
+
+static int load(const char *name, struct plugin **plugin, struct error *err)
+{
+	int rc = try_load(name, err);
+
+	return rc ? rc : plugin_load(name, plugin, err);
+}
+
 /* ---- ls ---- */
 
 struct row {
@@ -184,7 +246,7 @@ static int ls(bool json)
 	}
 	for (size_t i = 0; i < n; i++) {
 		rows[i].name = names[i];
-		if (plugin_load(names[i], &rows[i].plugin, &rows[i].error) < 0)
+		if (load(names[i], &rows[i].plugin, &rows[i].error) < 0)
 			rows[i].plugin = NULL;
 	}
 	if (json)
@@ -336,7 +398,7 @@ static int show(const char *name, bool json)
 	struct error err = { .text = "" };
 	int status = EXIT_OK;
 
-	if (plugin_load(name, &plugin, &err) < 0)
+	if (load(name, &plugin, &err) < 0)
 		return fail(EXIT_FAILED, "%s", err.text);
 	if (json)
 		status = show_json(plugin);
@@ -376,7 +438,7 @@ static int check(const char *file, bool json)
 
 	if (!path)
 		return fail(EXIT_FAILED, "out of memory");
-	if (plugin_load(path, &plugin, &err) < 0) {
+	if (load(path, &plugin, &err) < 0) {
 		status = json ? print_json(check_json(file, NULL, err.text), EXIT_FAILED)
 		              : fail(EXIT_FAILED, "%s", err.text);
 		free(path);

@@ -35,7 +35,9 @@ check_LTLIBRARIES += \
 	tests/unit/plugins/bad-callback.la \
 	tests/unit/plugins/bad-symbol.la \
 	tests/unit/plugins/bad-entry.la \
-	tests/unit/plugins/bad-null.la
+	tests/unit/plugins/bad-null.la \
+	tests/unit/plugins/hostile-crash.la \
+	tests/unit/plugins/hostile-exit.la
 endif
 tests_unit_plugin_device_test_SOURCES = tests/unit/plugin_device_test.c tests/unit/plugin_fake.h
 tests_unit_plugin_device_test_CFLAGS = $(UNIT_CFLAGS)
@@ -67,3 +69,9 @@ tests_unit_plugins_bad_entry_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
 tests_unit_plugins_bad_null_la_SOURCES = tests/unit/plugins/bad.c
 tests_unit_plugins_bad_null_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD_NULL
 tests_unit_plugins_bad_null_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_hostile_crash_la_SOURCES = tests/unit/plugins/hostile.c
+tests_unit_plugins_hostile_crash_la_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTILE_CRASH
+tests_unit_plugins_hostile_crash_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_hostile_exit_la_SOURCES = tests/unit/plugins/hostile.c
+tests_unit_plugins_hostile_exit_la_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTILE_EXIT
+tests_unit_plugins_hostile_exit_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)

@@ -29,10 +29,34 @@ if ! "$capsa" plugin --help 2>/dev/null | grep -q 'check FILE'; then
 	echo "1..0 # SKIP this capsa has no verb plugin"
 	exit 0
 fi
-echo 1..19
+# refuse FILE WORDS: `capsa plugin check FILE` says that line, to the letter, and exits 1.
+refuse()
+{
+	n=$((n + 1))
+	"$capsa" plugin check "$1" >"$work/out" 2>&1
+	found=$?
+	echo "capsa: $1$2" >"$work/expected"
+	[ "${3-}" != whole ] || echo "capsa: $2" >"$work/expected"
+	if [ $found = 1 ] && cmp -s "$work/out" "$work/expected"; then
+		echo "ok $n - plugin check $(basename "$1"): refused with the reason"
+	else
+		echo "not ok $n - plugin check $(basename "$1"): refused with the reason"
+		sed "s/^/# $found: /" "$work/out" "$work/expected"
+	fi
+}
+
+bad=$build/tests/unit/plugins/.libs
+# number NAME: out of the header
+number()
+{
+	sed -n "s/^#define $1 \([0-9]*\)u$/\1/p" "${CAPSA_SOURCE:-.}/include/capsa-plugin.h"
+}
+version=$(number CAPSA_PLUGIN_API_VERSION) revision=$(number CAPSA_PLUGIN_API_REVISION)
+if [ -e "$bad/bad-newer.so" ]; then echo 1..33; else echo 1..22; fi
 CAPSA_PLUGIN_PATH=$work/plugins:$build/plugins/rng/.libs
 export CAPSA_PLUGIN_PATH
-mkdir "$work/plugins"
+mkdir "$work/plugins" "$work/folder.so"
+mkfifo "$work/fifo.so"
 echo "no plugin" >"$work/plugins/text.so"
 
 want 0 "random numbers for the guest" ls
@@ -54,3 +78,22 @@ want 2 "plugin knows ls, show and check" dance
 want 2 "show needs the name" show
 want 2 "check needs a file" check
 want 2 "--json" ls --colour
+
+refuse "$work/plugins/text.so" " is not a shared object"
+refuse "$work/folder.so" " is not a shared object but a folder"
+refuse "$work/fifo.so" " is not a shared object but a special file"
+if [ -e "$bad/bad-newer.so" ]; then
+	refuse "$bad/bad-newer.so" " was built for plugin interface $((version + 1)).0; this capsa has $version.$revision: install a newer capsa, or build the plugin with this one's header"
+	refuse "$bad/bad-size.so" ": struct_size is 16, too small for a struct capsa_plugin (use CAPSA_PLUGIN_HEADER)"
+	refuse "$bad/bad-callback.so" ": the mandatory callback reset() is missing"
+	refuse "$bad/bad-symbol.so" "cannot load the plugin $bad/bad-symbol.so: undefined symbol: capsa_function_that_is_nowhere" whole
+	refuse "$bad/bad-entry.so" " is no capsa plugin: it does not export capsa_plugin_entry()"
+	refuse "$bad/bad-null.so" ": capsa_plugin_entry() returned NULL: the plugin refuses to be used"
+	head -c 6000 "$bad/bad-null.so" >"$work/short.so"
+	refuse "$work/short.so" " is cut short: install it again"
+	refuse "$bad/hostile-crash.so" " ends whoever loads it (Segmentation fault): a fault of the plugin"
+	refuse "$bad/hostile-exit.so" " ends whoever loads it (exit status 0): a fault of the plugin"
+	ln -s "$bad/hostile-crash.so" "$work/plugins/crash.so"
+	want 0 "cannot be used: crash ends whoever loads it (Segmentation fault)" ls
+	want 0 "random numbers for the guest" ls
+fi
