@@ -5,6 +5,7 @@ core_base_libbase_a_SOURCES = \
 	core/base/arena.c core/base/arena.h \
 	core/base/error.c core/base/error.h \
 	core/base/library.c core/base/library.h \
+	core/base/loop-thread.c core/base/loop-thread.h \
 	core/base/log.c core/base/log.h \
 	core/base/path.c core/base/path.h \
 	core/base/reactor.c core/base/reactor.h \

@@ -14,11 +14,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/base/loop-thread.h"
 #include "core/plugin/check.h"
 #include "core/plugin/instance.h"
 
@@ -41,74 +41,6 @@ static int failed(struct plugin_device *d, const char *callback, int code, struc
 		          d->name, d->info->name, callback);
 	pthread_mutex_unlock(&d->cause_lock);
 	return -code;
-}
-
-/* ---- the thread of a WORKER instance ---- */
-
-static void *own_main(void *ctx)
-{
-	struct plugin_device *d = ctx;
-
-	reactor_run(d->own);
-	return NULL;
-}
-
-/* On the own loop: the first call says that it runs, the second ends it. */
-static void own_control(void *ctx)
-{
-	struct plugin_device *d = ctx;
-
-	if (d->own_ends)
-		reactor_stop(d->own);
-	else
-		sem_post(&d->own_runs);
-}
-
-/* Returns when the loop runs: from then on others may ask it for calls. */
-static int own_start(struct plugin_device *d)
-{
-	char short_name[16]; /* what the kernel keeps */
-	sigset_t all, before;
-	int r;
-
-	if (!d->own)
-		return 0;
-	d->own_ends = false;
-	reactor_call_run(d->own_control);
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&d->own_thread, NULL, own_main, d);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r)
-		return -r;
-	d->own_has_thread = true;
-	strncpy(short_name, d->name, sizeof short_name - 1);
-	short_name[sizeof short_name - 1] = '\0';
-	pthread_setname_np(d->own_thread, short_name);
-	while (sem_wait(&d->own_runs) < 0 && errno == EINTR)
-		;
-	return 0;
-}
-
-static void own_end(struct plugin_device *d)
-{
-	if (!d->own_has_thread)
-		return;
-	d->own_ends = true;
-	reactor_call_run(d->own_control);
-	pthread_join(d->own_thread, NULL);
-	d->own_has_thread = false;
-}
-
-static int own_new(struct plugin_device *d)
-{
-	int r = reactor_new(&d->own);
-
-	if (r < 0)
-		return r;
-	d->own_control = reactor_call_add(d->own, own_control, d);
-	return d->own_control ? 0 : -ENOMEM;
 }
 
 /* ---- what core/virtio calls ---- */
@@ -168,6 +100,12 @@ static const struct virtio_ops device_ops = {
 
 /* ---- life cycle ---- */
 
+/* The thread of a WORKER instance. */
+static int own_start(struct plugin_device *d)
+{
+	return d->own ? loop_thread_start(d->own, d->name) : 0;
+}
+
 /* Frees everything but the plugin's own instance. */
 static void device_free(struct plugin_device *d)
 {
@@ -177,10 +115,7 @@ static void device_free(struct plugin_device *d)
 	instance_free_events(d);
 	jobs_free(d->jobs);
 	instance_unmap_windows(d);
-	if (d->own) {
-		reactor_call_remove(d->own_control);
-		reactor_free(d->own);
-	}
+	loop_thread_free(d->own);
 	while ((counter = STAILQ_FIRST(&d->counters))) {
 		STAILQ_REMOVE_HEAD(&d->counters, link);
 		free(counter->name);
@@ -191,7 +126,6 @@ static void device_free(struct plugin_device *d)
 		LIST_REMOVE(text, link);
 		free(text);
 	}
-	sem_destroy(&d->own_runs);
 	pthread_mutex_destroy(&d->virtio_lock);
 	pthread_mutex_destroy(&d->list_lock);
 	pthread_mutex_destroy(&d->cause_lock);
@@ -212,7 +146,6 @@ int plugin_device_create(struct plugin *plugin, const char *name, const struct p
 	d->name = name;
 	d->environment = environment;
 	atomic_init(&d->active, false);
-	sem_init(&d->own_runs, 0, 0);
 	pthread_mutex_init(&d->virtio_lock, NULL);
 	pthread_mutex_init(&d->list_lock, NULL);
 	pthread_mutex_init(&d->cause_lock, NULL);
@@ -271,10 +204,10 @@ int plugin_device_realize(struct plugin_device *d, struct error *err)
 	assert(d->state == INSTANCE_CONFIGURED && d->environment->main);
 	d->home = d->environment->main;
 	if (d->info->thread_model == CAPSA_THREAD_WORKER) {
-		r = own_new(d);
+		r = loop_thread_new(&d->own);
 		if (r < 0)
 			return error_set(err, -r, "%s: cannot make an event loop: %s", d->name, strerror(-r));
-		d->home = d->own;
+		d->home = loop_thread_reactor(d->own);
 	}
 	d->setup.struct_size = sizeof d->setup;
 	begin(d);
@@ -367,7 +300,7 @@ void plugin_device_stop(struct plugin_device *d)
 	assert(!d->virtio);
 	if (d->state != INSTANCE_STARTED)
 		return;
-	own_end(d);
+	loop_thread_stop(d->own);
 	begin(d);
 	if (d->info->stop)
 		d->info->stop(d->self);
@@ -420,7 +353,7 @@ int plugin_device_save(struct plugin_device *d, void **data, size_t *len, struct
 	assert(d->state == INSTANCE_STARTED);
 	if (r < 0)
 		return r;
-	own_end(d);
+	loop_thread_stop(d->own);
 	if (d->jobs)
 		jobs_drain(d->jobs);
 	begin(d);
@@ -462,7 +395,7 @@ int plugin_device_restore(struct plugin_device *d, const void *data, size_t len,
 		return error_set(err, ENOMEM, "%s: out of memory", d->name);
 	if (len)
 		memcpy(state.data, data, len);
-	own_end(d);
+	loop_thread_stop(d->own);
 	begin(d);
 	d->restoring = &state;
 	if (d->info->restore(d->self) != 0)

@@ -11,7 +11,6 @@
 #define CAPSA_PLUGIN_INSTANCE_H
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -84,11 +83,7 @@ struct plugin_device {
 	void *windows[CAPSA_MAX_SHARED_MEMORY];
 
 	struct reactor *home;
-	struct reactor *own;              /* WORKER: home, ours */
-	struct reactor_call *own_control; /* WORKER: says that the loop runs, then ends it */
-	sem_t own_runs;
-	bool own_has_thread, own_ends;
-	pthread_t own_thread;
+	struct loop_thread *own; /* WORKER: home, ours */
 
 	pthread_mutex_t virtio_lock;
 	struct virtio_device *virtio; /* NULL: not on a machine */

@@ -1,77 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /* vm-loops.c - the extra event loops of `io_threads = N`, a thread each. Called by vm-run.c. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/loop-thread.h"
 #include "core/vm/vm-private.h"
-
-static void *loop_thread(void *ctx)
-{
-	struct vm_loop *loop = ctx;
-
-	reactor_run(loop->reactor);
-	return NULL;
-}
-
-static int loop_start(struct vm_loop *loop, unsigned number, struct error *err)
-{
-	sigset_t all, before;
-	char name[16];
-	int rc;
-
-	rc = reactor_new(&loop->reactor);
-	if (rc)
-		return error_set(err, -rc, "cannot make event loop %u: %s", number, strerror(-rc));
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&loop->thread, NULL, loop_thread, loop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc)
-		return error_set(err, rc, "cannot start the thread of event loop %u: %s", number, strerror(rc));
-	loop->running = true;
-	snprintf(name, sizeof name, "io%u", number);
-	pthread_setname_np(loop->thread, name);
-	return 0;
-}
 
 int vm_loops_start(struct vm *vm, struct error *err)
 {
 	unsigned n = vm->config->io_threads;
-	int rc = 0;
 
 	if (n == 0)
 		return 0;
-	vm->loops = calloc(n, sizeof *vm->loops);
+	vm->loops = calloc(n, sizeof(struct loop_thread *));
 	vm->loop_reactors = calloc(n, sizeof(struct reactor *));
 	if (!vm->loops || !vm->loop_reactors)
 		return error_set(err, ENOMEM, "no memory for %u event loops", n);
-	for (unsigned i = 0; !rc && i < n; i++) {
-		rc = loop_start(&vm->loops[i], i, err);
-		vm->loop_reactors[i] = vm->loops[i].reactor;
+	for (unsigned i = 0; i < n; i++) {
+		char name[16];
+		int rc = loop_thread_new(&vm->loops[i]);
+
+		if (rc)
+			return error_set(err, -rc, "cannot make event loop %u: %s", i, strerror(-rc));
+		snprintf(name, sizeof name, "io%u", i);
+		rc = loop_thread_start(vm->loops[i], name);
+		if (rc)
+			return error_set(err, -rc, "cannot start the thread of event loop %u: %s", i, strerror(-rc));
+		vm->loop_reactors[i] = loop_thread_reactor(vm->loops[i]);
 	}
 	vm->environment.loops = vm->loop_reactors;
 	vm->environment.n_loops = n;
-	return rc;
+	return 0;
 }
 
 void vm_loops_stop(struct vm *vm)
 {
-	for (unsigned i = 0; vm->loops && i < vm->config->io_threads; i++) {
-		if (vm->loops[i].running) {
-			reactor_stop(vm->loops[i].reactor);
-			pthread_join(vm->loops[i].thread, NULL);
-		}
-		vm->loops[i].running = false;
-	}
+	for (unsigned i = 0; vm->loops && i < vm->config->io_threads && vm->loops[i]; i++)
+		loop_thread_stop(vm->loops[i]);
 }
 
 void vm_loops_free(struct vm *vm)
 {
 	for (unsigned i = 0; vm->loops && i < vm->config->io_threads; i++)
-		reactor_free(vm->loops[i].reactor);
+		loop_thread_free(vm->loops[i]);
 	free(vm->loops);
 	free(vm->loop_reactors);
 	vm->loops = NULL;

@@ -21,13 +21,6 @@ struct vm_device {
 	bool started, attached;
 };
 
-/* An extra event loop (io_threads) and the thread that runs it. */
-struct vm_loop {
-	struct reactor *reactor;
-	pthread_t thread;
-	bool running;
-};
-
 /* What SIGTERM has led to so far. */
 enum vm_stopping {
 	VM_RUNNING,
@@ -46,7 +39,7 @@ struct vm {
 	/* While it runs. */
 	struct rundir *rundir;
 	struct reactor *reactor;
-	struct vm_loop *loops; /* config->io_threads of them */
+	struct loop_thread **loops; /* config->io_threads of them */
 	struct reactor **loop_reactors;
 	struct machine *machine;
 	struct reactor_signal *signals[3];
