@@ -30,17 +30,41 @@ failures=0
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
+# In the background of a check: a machine that outlives all limits is described and killed, so that its test fails and
+# the others still run.
+watch_over() {
+	local pid
+	sleep $((2 * limit))
+	for pid in $(pgrep -x capsa -u "$(id -u)"); do
+		grep -qaF "$work/" "/proc/$pid/cmdline" || continue
+		{
+			echo "still running: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+			grep -HE '^(Name|State|voluntary)' /proc/"$pid"/task/*/status
+			grep -H . /proc/"$pid"/task/*/{wchan,syscall}
+			command -v gdb >/dev/null && gdb -p "$pid" -batch -ex 'thread apply all bt 12'
+		} >>"$work/zz-hung.txt" 2>/dev/null
+		kill -KILL "$pid"
+	done
+}
+
 # check NAME FUNCTION [ARG...]
 check() {
-	local name=$1
+	local name=$1 watcher status
 	shift
 	rm -f "$work"/*.txt
-	if "$@" >"$work/output.txt" 2>&1; then
+	watch_over 2>/dev/null &
+	watcher=$!
+	"$@" >"$work/output.txt" 2>&1
+	status=$?
+	pkill -P $watcher 2>/dev/null
+	kill $watcher 2>/dev/null
+	wait $watcher 2>/dev/null
+	if [ $status = 0 ]; then
 		echo "ok - $name"
 	else
 		echo "not ok - $name"
 		failures=$((failures + 1))
-		tail -n 25 "$work"/*.txt 2>/dev/null | tr -d '\r' | sed 's/^/  | /'
+		tail -n 40 "$work"/*.txt 2>/dev/null | tr -d '\r' | sed 's/^/  | /'
 	fi
 }
 
