@@ -76,7 +76,7 @@ static int syntax_error(const struct source *source, const config_t *config, str
 	const char *text = config_error_text(config);
 
 	if (!text || !strcmp(text, "syntax error"))
-		text = "syntax error; is a \";\", a quote or a bracket missing here or just above?";
+		text = "syntax error; is a \";\", a quote or a bracket missing, or a comma too many, here or just above?";
 	else if (!strcmp(text, "duplicate setting name"))
 		text = "a key that stands twice in its group";
 	else if (!strcmp(text, "mismatched element type in array"))

@@ -96,7 +96,7 @@ static int create_buses(struct machine *m, struct error *err)
 
 	window64(m, &start, &size);
 	if (size < GIB)
-		return error_set(err, E2BIG, "memory leaves no room for devices below this host's %u address bits",
+		return error_set(err, E2BIG, "it leaves no room for devices below the %u address bits of this host; write less",
 		                 cpuid_physical_bits(m->cpuid));
 	rc = bus_create(&m->ports);
 	if (!rc)

@@ -49,6 +49,7 @@ struct machine_setup {
 	void *ctx;
 };
 
+/* 0, or -errno with err; -E2BIG: more memory than this host's processor can address beside the devices. */
 int machine_create(const struct machine_setup *setup, struct machine **out, struct error *err);
 void machine_destroy(struct machine *machine); /* stops it first */
 

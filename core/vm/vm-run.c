@@ -62,6 +62,9 @@ static int power_on(struct vm *vm, struct error *err)
 	int rc;
 
 	rc = machine_create(&setup, &vm->machine, err);
+	if (rc == -E2BIG)
+		refuse(vm, error_prefix(err, rc, "%s:%u: key \"memory\": ", vm->config->memory_place.file,
+		                        vm->config->memory_place.line));
 	if (!rc)
 		rc = vm_devices_attach(vm, err);
 	if (!rc)

@@ -99,7 +99,7 @@ want()
 
 folder=$(TEST_KVM='' "$work/bin/capsa" plugin show no-such-plugin 2>&1 | sed -n 's/.* \([^ ]*\))$/\1/p')
 set -- *.conf
-echo "1..$((2 * $# + 6))"
+echo "1..$((2 * $# + 8))"
 kvm=errno:77
 for file; do
 	name=${file%.conf}
@@ -137,3 +137,19 @@ exec 9<>"$work/run/capsa/cpus/lock"
 flock 9
 want 1 "$work/tmp/words" "a second machine of one name: refused, the first one's folder stays" -c cpus.conf
 exec 9>&-
+
+# Late failures: sockets, links and folders that were made by then are gone again.
+cat >late.conf <<'E'
+boot = { kernel = "vmlinux"; };
+devices = (
+	{ plugin = "console"; backend = "socket"; path = "console.sock"; },
+	{ plugin = "console"; backend = "pty"; path = "tty"; },
+	{ plugin = "console"; backend = "socket"; },
+	{ plugin = "console"; backend = "file"; path = "nowhere/log"; }
+);
+E
+echo 'capsa: late.conf:6: console3: cannot open @HERE@/nowhere/log: No such file or directory' >"$work/tmp/words"
+want 1 "$work/tmp/words" "a device that cannot be opened: nothing is left of the others" -q -c late.conf
+sed -i '/nowhere/d; s/"socket"; },$/"socket"; }/' late.conf
+echo 'capsa: KVM makes no virtual machine: Input/output error' >"$work/tmp/words"
+want 1 "$work/tmp/words" "a KVM that makes no machine: nothing is left of the devices" -q -c late.conf

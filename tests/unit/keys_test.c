@@ -322,7 +322,7 @@ static void a_table_that_is_wrong_is_the_plugins_fault(void **state)
 	expect_refused_by(
 		bad_default, "{ plugin = \"probe\"; }",
 		"x.conf:2: a fault of the plugin probe: the default of its key \"k\": syntax error; is a \";\", a "
-		"quote or a bracket missing here or just above?");
+		"quote or a bracket missing, or a comma too many, here or just above?");
 	expect_refused_by(two_defaults, "{ plugin = \"probe\"; }",
 	                  "x.conf:2: a fault of the plugin probe: the default of its key \"k\": not one value");
 	expect_refused_by(bad_choice, "{ plugin = \"probe\"; }",
