@@ -550,11 +550,51 @@ static void a_distribution_kernel_loads_the_same_from_every_source(void **state)
 	free(path);
 }
 
+/* What boot_check says without a machine is what boot_load says with one, for every size around the limits. */
+static void a_check_without_a_machine_is_right(void **state)
+{
+	static const struct boot_reserved reserved[] = { { .start = 0xa0000, .size = 0x60000, .type = 2 } };
+	static const uint64_t initrds[] = { 1, 1 * MIB, 14 * MIB, 15 * MIB, 15 * MIB + 1, 24 * MIB };
+	const char *kernel = packed_kernel(), *initrd = fixture_path("initrd");
+	unsigned fits = 0, does_not = 0;
+
+	(void)state;
+	for (unsigned compressed = 0; compressed < 2; compressed++) {
+		for (uint64_t size = 15 * MIB; size <= 42 * MIB; size += MIB / 2) {
+			for (size_t i = 0; i < sizeof initrds / sizeof initrds[0]; i++) {
+				struct error err = { "" };
+				struct loaded l;
+				enum boot_part part;
+				int checked, loaded;
+
+				fclose(fopen(initrd, "w"));
+				assert_int_equal(truncate(initrd, (off_t)initrds[i]), 0);
+				prepare(&l, kernel, compressed, size, false);
+				l.source.initrd = initrd;
+				l.source.reserved = reserved;
+				l.source.n_reserved = 1;
+				checked = boot_check(&l.source, size, &part, &err);
+				loaded = boot_load(&l.source, l.memory, &l.entry, &l.err);
+				assert_int_equal(checked, loaded);
+				assert_string_equal(err.text, l.err.text);
+				if (checked)
+					assert_int_equal(part, strstr(err.text, "/initrd") ? BOOT_PART_INITRD :
+					                                                     BOOT_PART_KERNEL);
+				fits += !checked;
+				does_not += checked == -ENOSPC;
+				release(&l);
+			}
+		}
+	}
+	assert_true(fits > 100 && does_not > 100);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_enter, fixture_leave)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_check_without_a_machine_is_right),
 		TEST(the_kernel_lies_at_its_physical_addresses_in_every_form),
 		TEST(what_the_guest_writes_does_not_reach_the_cache),
 		TEST(a_compressed_kernel_is_entered_at_its_own_unpacker),
