@@ -154,7 +154,7 @@ struct capsa_key {
 #define CAPSA_MAX_QUEUES 64u
 #define CAPSA_MAX_QUEUE_SIZE 1024u
 #define CAPSA_MAX_CONFIG_SPACE 256u
-#define CAPSA_MAX_SHARED_MEMORY 4u
+#define CAPSA_MAX_SHARED_MEMORY 3u /* more do not fit into PCI configuration space */
 
 struct capsa_queue_setup {
 	uint16_t size;          /* descriptors: a power of two, 2..CAPSA_MAX_QUEUE_SIZE */

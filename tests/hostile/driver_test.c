@@ -31,10 +31,12 @@ static struct ring rings[2];
 static uint64_t data, table_at;
 static struct vring_desc *table; /* an indirect one, of SIZE + 1 entries */
 
-static void begin(uint64_t memory)
+static void begin(uint64_t memory, uint32_t max_segments, uint64_t max_bytes)
 {
-	const struct capsa_setup shape = target_shape();
+	struct capsa_setup shape = target_shape();
 
+	shape.queues[0].max_segments = max_segments;
+	shape.queues[0].max_bytes = max_bytes;
 	board_create(&board, memory);
 	target_add(&target, &board, &shape);
 	driver_find(&driver, &board, 1);
@@ -46,7 +48,7 @@ static void begin(uint64_t memory)
 static int setup(void **state)
 {
 	(void)state;
-	begin(0);
+	begin(0, 0, 0);
 	return 0;
 }
 
@@ -54,7 +56,17 @@ static int setup(void **state)
 static int setup_large(void **state)
 {
 	(void)state;
-	begin(MEMORY_HOLE_START + (16ull << 20));
+	begin(MEMORY_HOLE_START + (16ull << 20), 0, 0);
+	return 0;
+}
+
+#define MAX_SEGMENTS 12u
+#define MAX_BYTES 100u
+
+static int setup_limits(void **state)
+{
+	(void)state;
+	begin(0, MAX_SEGMENTS, MAX_BYTES);
 	return 0;
 }
 
@@ -384,6 +396,37 @@ static void many_reasons_are_not_many_lines(void **state)
 	assert_works();
 }
 
+/* A device's own limits: 12 buffers, 100 bytes. */
+static void offer_chain(unsigned n, uint32_t len)
+{
+	driver_start(&driver, 0, rings, 2);
+	for (uint16_t i = 0; i < n; i++)
+		ring_desc(&rings[0], i, data, len, i + 1u < n ? NEXT : 0, (uint16_t)(i + 1));
+	ring_offer(&rings[0], 0);
+	ring_notify(&rings[0]);
+	board_settle(&board);
+}
+
+static void a_device_bounds_buffers(void **state)
+{
+	(void)state;
+	offer_chain(MAX_SEGMENTS, 1);
+	assert_int_equal(target.n_last_readable, MAX_SEGMENTS);
+	offer_chain(MAX_SEGMENTS + 1, 1);
+	assert_broken("a chain that is too long");
+	assert_int_equal(target.popped, 1);
+}
+
+static void a_device_bounds_bytes(void **state)
+{
+	(void)state;
+	offer_chain(2, MAX_BYTES / 2);
+	assert_int_equal(target.last_readable, MAX_BYTES);
+	offer_chain(2, MAX_BYTES / 2 + 1);
+	assert_broken("a request with too many bytes");
+	assert_int_equal(target.popped, 1);
+}
+
 /* A queue that breaks takes the device with it: the other queue stands still too. */
 static void the_other_queue_stands_still(void **state)
 {
@@ -491,6 +534,19 @@ static void a_queue_that_is_not_aligned_needs_a_reset(void **state)
 	assert_bad_place(data + 8, data, data, "not aligned");
 	assert_bad_place(data, data + 1, data, "not aligned");
 	assert_bad_place(data, data, data + 2, "not aligned");
+	assert_works();
+}
+
+static void the_second_queue_outside_of_memory_needs_a_reset(void **state)
+{
+	(void)state;
+	assert_true(driver_negotiate(&driver, 0));
+	driver_queue(&driver, 0, 0, &rings[0]);
+	driver_queue_place(&driver, 1, SIZE, data, BOARD_MEMORY, data);
+	driver_set(&driver, VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+	driver_ok(&driver);
+	assert_int_equal(target.activations, 0);
+	assert_broken("a ring outside of memory");
 	assert_works();
 }
 
@@ -608,12 +664,15 @@ int main(void)
 		cmocka_unit_test(a_broken_ring_needs_a_reset_and_is_told_in_one_line),
 		TEST(a_request_may_name_the_same_memory_often),
 		TEST(many_reasons_are_not_many_lines),
+		cmocka_unit_test_setup_teardown(a_device_bounds_buffers, setup_limits, teardown),
+		cmocka_unit_test_setup_teardown(a_device_bounds_bytes, setup_limits, teardown),
 		TEST(the_other_queue_stands_still),
 		TEST(more_requests_than_descriptors),
 		TEST(a_ring_in_itself),
 		TEST(buffers_over_the_rings_themselves),
 		TEST(a_queue_outside_of_memory_needs_a_reset),
 		TEST(a_queue_that_is_not_aligned_needs_a_reset),
+		TEST(the_second_queue_outside_of_memory_needs_a_reset),
 		TEST_LARGE(a_queue_across_the_hole_below_4_gib_needs_a_reset),
 		TEST_LARGE(a_queue_at_either_edge_of_the_hole_works),
 		TEST_LARGE(a_buffer_across_the_hole_is_refused),

@@ -2,6 +2,7 @@
 /* virtio_driver.c - see virtio_driver.h. */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,9 +82,10 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 /* ---- the log: kept, not shown ---- */
 
 static struct {
+	pthread_mutex_t lock;
 	char lines[BOARD_LOG_LINES][256];
 	unsigned n;
-} written;
+} written = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void __wrap_log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -93,11 +95,13 @@ void __wrap_log_line(enum log_level level, const char *fmt, ...)
 
 	if (!log_enabled(level))
 		return;
+	pthread_mutex_lock(&written.lock);
 	va_start(args, fmt);
 	if (written.n < BOARD_LOG_LINES)
 		vsnprintf(written.lines[written.n], sizeof written.lines[0], fmt, args);
 	va_end(args);
 	written.n++;
+	pthread_mutex_unlock(&written.lock);
 }
 
 unsigned board_log_lines(void)

@@ -57,6 +57,14 @@ static int setup_without_ioeventfd(void **state)
 	return setup_as(&shape, false, true);
 }
 
+static int setup_ports_without_ioeventfd(void **state)
+{
+	const struct capsa_setup shape = target_shape();
+
+	(void)state;
+	return setup_as(&shape, true, true);
+}
+
 static int setup_window(void **state)
 {
 	struct capsa_setup shape = target_shape();
@@ -396,6 +404,15 @@ static void ports_are_the_first_way_to_notify(void **state)
 	assert_int_equal(guest_in(&board, (unsigned)driver_bar(&driver, driver.notify.bar), 2), 0);
 }
 
+static void a_port_without_ioeventfd_notifies_through_user_space(void **state)
+{
+	(void)state;
+	assert_true(driver.notify_is_port);
+	assert_int_equal(board.n_notifies, 0);
+	driver_start(&driver, 0, rings, 2);
+	offer_and_notify();
+}
+
 static void a_notification_past_the_last_queue_is_nobodys(void **state)
 {
 	(void)state;
@@ -484,6 +501,64 @@ static void a_masked_interrupt_is_pending_and_comes_when_it_is_unmasked(void **s
 	assert_int_equal(driver_interrupts(&driver, DRIVER_QUEUE_VECTOR(0)), 1);
 }
 
+/* ---- too much of it ---- */
+
+static int try_add(const struct capsa_setup *shape, struct virtio_device **device, struct error *err)
+{
+	static const unsigned char config[CAPSA_MAX_CONFIG_SPACE];
+	static const struct virtio_ops ops;
+	static void *const windows[CAPSA_MAX_SHARED_MEMORY];
+	const struct virtio_setup virtio = {
+		.name = "more",
+		.device_id = 42,
+		.shape = shape,
+		.config = config,
+		.shared_memory = windows,
+		.home = board.home,
+		.ops = &ops,
+	};
+
+	err->text[0] = '\0';
+	return virtio_device_create(&board.platform, &virtio, device, err);
+}
+
+static void the_largest_shape_fits(void **state)
+{
+	struct capsa_setup shape = target_shape();
+	struct virtio_device *device;
+	struct error err;
+
+	(void)state;
+	shape.n_queues = CAPSA_MAX_QUEUES;
+	for (unsigned i = 0; i < CAPSA_MAX_QUEUES; i++)
+		shape.queues[i].size = CAPSA_MAX_QUEUE_SIZE;
+	shape.config_size = CAPSA_MAX_CONFIG_SPACE;
+	shape.n_shared_memory = CAPSA_MAX_SHARED_MEMORY;
+	for (unsigned i = 0; i < CAPSA_MAX_SHARED_MEMORY; i++)
+		shape.shared_memory[i] = (struct capsa_shared_memory_setup){ .id = (uint8_t)i, .size = WINDOW_SIZE << i };
+	board.platform.notify_by_port = true;
+	if (try_add(&shape, &device, &err))
+		fail_msg("%s", err.text);
+	virtio_device_destroy(device);
+}
+
+static void more_devices_than_the_bus_takes_are_an_error(void **state)
+{
+	const struct capsa_setup shape = target_shape();
+	struct virtio_device *devices[PCI_MAX_FUNCTIONS], *none;
+	struct error err;
+	unsigned n = 0;
+
+	(void)state;
+	/* The host bridge and the target of these tests are there. */
+	for (; n < PCI_MAX_FUNCTIONS - 2; n++)
+		assert_int_equal(try_add(&shape, &devices[n], &err), 0);
+	assert_true(try_add(&shape, &none, &err) < 0);
+	assert_non_null(strstr(err.text, "fewer than"));
+	while (n-- > 0)
+		virtio_device_destroy(devices[n]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -509,12 +584,16 @@ int main(void)
 		                                setup_without_ioeventfd, teardown),
 		cmocka_unit_test_setup_teardown(refused_ioeventfds_are_told_once, setup_without_ioeventfd, teardown),
 		cmocka_unit_test_setup_teardown(ports_are_the_first_way_to_notify, setup_ports, teardown),
+		cmocka_unit_test_setup_teardown(a_port_without_ioeventfd_notifies_through_user_space,
+		                                setup_ports_without_ioeventfd, teardown),
 		TEST(a_notification_past_the_last_queue_is_nobodys),
 		TEST(notifications_follow_a_moved_bar),
 		TEST(a_bar_can_be_sized_while_it_decodes),
 		cmocka_unit_test_setup_teardown(a_shared_memory_window_follows_its_bar, setup_window, teardown),
 		cmocka_unit_test_setup_teardown(a_window_that_kvm_does_not_place_is_told_once, setup_window, teardown),
 		TEST(a_masked_interrupt_is_pending_and_comes_when_it_is_unmasked),
+		TEST(the_largest_shape_fits),
+		TEST(more_devices_than_the_bus_takes_are_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,35 @@ static void requests_complete_in_any_order(void **state)
 	assert_true(ring_used(&rings[0], &used) && used.id == 1 && used.len == 0);
 }
 
+static void request_bytes_are_found_at_any_offset(void **state)
+{
+	char *bytes = board_at(&board, data, 4096), got[16] = "";
+	struct capsa_request *request;
+
+	(void)state;
+	driver_start(&driver, 0, rings, 2);
+	target.mode = TARGET_HOLD;
+	memcpy(bytes, "abcdefgh", 8);
+	for (uint16_t i = 0; i < 4; i++)
+		ring_desc(&rings[0], i, data + 2 * i, 2, NEXT, (uint16_t)(i + 1));
+	ring_desc(&rings[0], 4, data + 100, 3, NEXT | WRITE, 5);
+	ring_desc(&rings[0], 5, data + 200, 3, WRITE, 0);
+	ring_offer(&rings[0], 0);
+	notify_and_settle(&rings[0]);
+	request = target.held[0];
+	assert_int_equal(virtio_request_read(request, 3, got, 4), 4);
+	assert_string_equal(got, "defg");
+	assert_int_equal(virtio_request_read(request, 7, got, 16), 1);
+	assert_int_equal(virtio_request_read(request, 8, got, 16), 0);
+	assert_int_equal(virtio_request_read(request, SIZE_MAX, got, 16), 0);
+	assert_int_equal(virtio_request_write(request, 2, "XYZ", 3), 3);
+	assert_int_equal(bytes[102], 'X');
+	assert_memory_equal(bytes + 200, "YZ", 3);
+	assert_int_equal(virtio_request_write(request, 5, "1234", 4), 1);
+	assert_int_equal(bytes[202], '1');
+	assert_int_equal(bytes[203], 0);
+}
+
 static void what_is_given_back_is_popped_again(void **state)
 {
 	struct capsa_request *first, *second;
@@ -542,6 +571,7 @@ int main(void)
 		TEST(a_chain_may_be_as_long_as_the_queue),
 		TEST(more_requests_than_an_index_can_count),
 		TEST(requests_complete_in_any_order),
+		TEST(request_bytes_are_found_at_any_offset),
 		TEST(what_is_given_back_is_popped_again),
 		TEST(an_indirect_table_is_a_chain),
 		TEST(an_indirect_table_may_end_a_chain),

@@ -99,7 +99,7 @@ void target_add(struct target *target, struct board *board, const struct capsa_s
 {
 	static const unsigned char config[CAPSA_MAX_CONFIG_SPACE] = "configuration";
 	static unsigned char window[1]; /* a board maps nothing */
-	void *windows[CAPSA_MAX_SHARED_MEMORY] = { window, window, window, window };
+	void *windows[CAPSA_MAX_SHARED_MEMORY] = { window, window, window };
 	const struct virtio_setup setup = {
 		.name = "target0",
 		.device_id = 42,
