@@ -3,6 +3,7 @@
  * machine.c - the checks of doctor_machine(): why a machine would show nothing, or boot slowly. Called by
  * core/cli/verb-doctor.c.
  */
+#include <fcntl.h>
 #include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,29 +93,46 @@ static const struct driver {
 	{ "virtio_console", "CONFIG_VIRTIO_CONSOLE", "virtio_console" },
 };
 
+/* A regular file, to be read: what lies beside a kernel may be anything. */
+static FILE *open_regular(const char *path)
+{
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	struct stat st;
+	FILE *file = NULL;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		file = fdopen(fd, "r");
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}
+
 /* The value of a CONFIG_ line: 'y', 'm', 'n'; '?' where the kernel's configuration is nowhere to be found. */
 static char kernel_option(const char *kernel, const char *version, const char *option)
 {
 	char *folder = path_dirname(kernel), *beside = folder ? path_join(folder, "config") : NULL, release[128] = "";
-	char line[256], value = 'n';
+	char line[256], value = '?';
 	FILE *file = NULL;
 
-	if (sscanf(version, "%127s", release) == 1) {
+	if (sscanf(version, "%127s", release) == 1 && !strchr(release, '/')) {
 		char *named = folder ? text_format("%s/config-%s", folder, release) : NULL;
 
-		if (named)
-			file = fopen(named, "re");
+		file = open_regular(named);
 		free(named);
 	}
-	if (!file && beside)
-		file = fopen(beside, "re");
+	if (!file)
+		file = open_regular(beside);
 	free(beside);
 	free(folder);
 	if (!file)
 		return '?';
-	while (fgets(line, sizeof line, file))
+	/* Absent means 'n', but only in what is a kernel's configuration at all. */
+	while (fgets(line, sizeof line, file)) {
+		if (value == '?' && strncmp(line, "CONFIG_", strlen("CONFIG_")) == 0)
+			value = 'n';
 		if (strncmp(line, option, strlen(option)) == 0 && line[strlen(option)] == '=')
 			value = line[strlen(option) + 1];
+	}
 	fclose(file);
 	return value;
 }

@@ -76,7 +76,7 @@ initrd()
 }
 console='devices = ( { plugin = "console"; } );'
 
-echo 1..36
+echo 1..39
 
 # ---- the form of the report ----
 
@@ -181,6 +181,14 @@ mkdir lacking && cp vmlinux lacking/ && printf 'CONFIG_VIRTIO_PCI=y\n# CONFIG_VI
 machine lacking 'boot = { kernel = "lacking/vmlinux"; initrd = "good.img"; };' "$console"
 finds "a kernel without the driver" fail virtio_console "$work/lacking/vmlinux lacks CONFIG_VIRTIO_CONSOLE" \
 	"use a kernel that has it" -c lacking.conf
+
+mkdir odd odd2 odd2/config && cp vmlinux odd/ && cp vmlinux odd2/ && echo '[core]' >odd/config
+mkdir odd3 && cp vmlinux odd3/ && mkfifo odd3/config
+for odd in odd odd2 odd3; do
+	machine odd "boot = { kernel = \"$odd/vmlinux\"; initrd = \"good.img\"; };" "$console"
+	finds "$odd: a config that is not the kernel's" ok virtio_console \
+		"a module, which is in $work/good.img" "" -c odd.conf
+done
 
 cp good.img huge.img && truncate -s 70M huge.img
 machine huge 'boot = { kernel = "vmlinux"; initrd = "huge.img"; };' "$console"
