@@ -238,7 +238,7 @@ def bench_memory(runs):
 
 
 def bench_console(runs):
-    mib = 32
+    mib = 8
     script = base64.b64encode(b"stty raw -echo; echo begin-of-data; "
                               b"dd if=/dev/zero bs=64k count=%d 2>/dev/null; echo end-of-data" % (mib * 16)).decode()
 
