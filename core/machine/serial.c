@@ -8,30 +8,46 @@
 
 #include <errno.h>
 #include <linux/serial_reg.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define READER_WAIT_MS 100
 
 struct serial {
 	struct bus *ports;
 	pthread_mutex_t lock;
 	int irq_fd, out_fd;
 	uint8_t ier, lcr, mcr, scr, dll, dlm;
+	bool stuck;         /* who reads stood still when it was last looked */
 	bool thr_interrupt; /* the transmitter became empty and the driver has not looked */
 	char line[256];
 	size_t used;
 };
 
+/*
+ * Whether a write would not block. A vCPU that blocks in write(2) could not be stopped: so who reads slowly is waited
+ * for a moment, who stands still is not waited for again until there is room, and a signal, which wants the
+ * vCPU out of here, ends the wait.
+ */
+static bool has_room(struct serial *s)
+{
+	struct pollfd waits = { .fd = s->out_fd, .events = POLLOUT };
+	bool room = poll(&waits, 1, s->stuck ? 0 : READER_WAIT_MS) == 1;
+
+	s->stuck = !room;
+	return room;
+}
+
 static void flush(struct serial *s)
 {
 	size_t done = 0;
 
-	while (done < s->used) {
+	while (done < s->used && has_room(s)) {
 		ssize_t n = write(s->out_fd, s->line + done, s->used - done);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
 			break; /* nobody reads: these are messages, not data */
 		done += (size_t)n;
