@@ -23,8 +23,8 @@ core_machine_libmachine_a_SOURCES = \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/bus_test tests/unit/irq_test tests/unit/msix_test tests/unit/pci_test tests/unit/pvpanic_test
 TESTS += tests/unit/bus_test tests/unit/irq_test tests/unit/msix_test tests/unit/pci_test tests/unit/pvpanic_test
-check_PROGRAMS += tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test
-TESTS += tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test
+check_PROGRAMS += tests/unit/acpi_test tests/unit/cpuid_test tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test
+TESTS += tests/unit/acpi_test tests/unit/cpuid_test tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test
 endif
 tests_unit_memory_test_SOURCES = tests/unit/memory_test.c
 tests_unit_memory_test_CFLAGS = $(UNIT_CFLAGS)
@@ -63,3 +63,14 @@ tests_unit_power_test_LDADD = core/machine/libmachine.a $(UNIT_LIBS)
 tests_unit_serial_test_SOURCES = tests/unit/serial_test.c
 tests_unit_serial_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_serial_test_LDADD = core/machine/libmachine.a $(UNIT_LIBS)
+
+tests_unit_acpi_test_SOURCES = tests/unit/acpi_test.c
+tests_unit_acpi_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_acpi_test_LDADD = core/machine/libmachine.a $(UNIT_LIBS)
+
+dist_check_SCRIPTS += tests/unit/acpi-tables.sh
+TESTS += tests/unit/acpi-tables.sh
+
+tests_unit_cpuid_test_SOURCES = tests/unit/cpuid_test.c
+tests_unit_cpuid_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cpuid_test_LDADD = core/machine/libmachine.a $(UNIT_LIBS)
