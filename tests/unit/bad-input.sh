@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Bad input at the command line: each bad-input/NAME.conf is given to `capsa -c` and `capsa -n -c`, and the answer is
-# the one line of bad-input/NAME.expected, to the letter (@HERE@ is the folder that it lies in, @...@ others), with
+# Bad input at the command line: each bad-input-pairs/NAME.conf is given to `capsa -c` and `capsa -n -c`, and the answer is
+# the one line of bad-input-pairs/NAME.expected, to the letter (@HERE@ is the folder that it lies in, @...@ others), with
 # status 2, before KVM is asked for anything, and with nothing left behind. The parser's own pairs lie in config/ (config_test.c).
 set -u
 build=${CAPSA_BUILD:-.} source=${CAPSA_SOURCE:-.}
 build=$(realpath "$build") source=$(realpath "$source")
-pairs=$source/tests/unit/bad-input
+pairs=$source/tests/unit/bad-input-pairs
 if [ ! -x "$build/tests/unit/kernel_files" ]; then
 	echo "1..0 # SKIP cmocka is missing"
 	exit 0
