@@ -15,7 +15,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/capsa-bad-input.XXXXXX") || exit 99
 work=$(realpath "$work")
 trap 'chmod -R u+rwX "$work"; rm -rf "$work"' EXIT
 
-mkdir "$work/here" "$work/run" "$work/cache" "$work/tmp" "$work/bin"
+mkdir "$work/here" "$work/run" "$work/cache" "$work/tmp" "$work/bin" "$work/plugins"
 chmod 700 "$work/run"
 cd "$work/here" || exit 99
 cp "$pairs"/*.conf . && cp -R "$pairs/parts" . && chmod -R u+w . || exit 99
@@ -40,16 +40,17 @@ truncate -s 64M 64MiB
 
 # Root may read everything: capsa runs as nobody then, with a copy of the program, whose own folder may be private.
 user=
-cp "$build/capsa" "$build/plugins/console/.libs/console.so" "$build/plugins/rng/.libs/rng.so" "$work/bin/"
+cp "$build/capsa" "$build/tests/unit/plugins/.libs/kvm-shim.so" "$work/bin/"
+cp "$build/plugins/console/.libs/console.so" "$build/plugins/rng/.libs/rng.so" "$work/plugins/"
 if [ "$(id -u)" = 0 ]; then
 	user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 	chown -R 65534:65534 "$work"
 fi
-CAPSA_PLUGIN_PATH=$work/bin
+CAPSA_PLUGIN_PATH=$work/plugins
 XDG_RUNTIME_DIR=$work/run CAPSA_CACHE=$work/cache TMPDIR=$work/tmp
 export CAPSA_PLUGIN_PATH XDG_RUNTIME_DIR CAPSA_CACHE TMPDIR
 # Whoever asks for KVM gets an answer that no test expects.
-shim=$build/tests/unit/plugins/.libs/kvm-shim.so
+shim=$work/bin/kvm-shim.so
 case $(ldd "$build/capsa") in *libasan*) ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS-} && export ASAN_OPTIONS ;; esac
 
 # capsa, as that user, on a host whose KVM is what TEST_KVM says
@@ -84,7 +85,7 @@ want()
 	capsa "$@" >"$work/out" 2>"$work/err"
 	found=$?
 	list >"$work/after"
-	sed "s|@HERE@|$work/here|g; s|@PLUGINS@|$work/bin, $folder|g; s|@CUT@|$cut|; s|@WHOLE@|$whole|" "$expected" >"$work/tmp/expected"
+	sed "s|@HERE@|$work/here|g; s|@PLUGINS@|$work/plugins, $folder|g; s|@CUT@|$cut|; s|@WHOLE@|$whole|" "$expected" >"$work/tmp/expected"
 	[ "$found" = "$status" ] || { good=1 && echo "# status $found instead of $status"; }
 	cmp -s "$work/err" "$work/tmp/expected" || {
 		good=1
