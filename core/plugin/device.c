@@ -268,6 +268,7 @@ int plugin_device_attach(struct plugin_device *d, const struct virtio_platform *
 		.n_loops = parallel ? d->environment->n_loops : 0,
 		.ops = &device_ops,
 		.ctx = d,
+		.told = &d->told,
 	};
 	int r;
 

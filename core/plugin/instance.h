@@ -87,6 +87,7 @@ struct plugin_device {
 
 	pthread_mutex_t virtio_lock;
 	struct virtio_device *virtio; /* NULL: not on a machine */
+	struct virtio_told told;
 	bool virtio_reachable;        /* from any thread */
 	atomic_bool active;           /* between activate and reset */
 	/* For silent queues: the plugin asked for the next queue_notify. */

@@ -30,9 +30,6 @@ enum {
 /* Writes to configuration space that wait for the home loop: more than any driver has under way. */
 #define MAX_CONFIG_WRITES 32u
 
-/* What a guest can cause is logged once a reason, and only so many reasons of a device: no guest fills a disk. */
-#define MAX_LOGGED_REASONS 16u
-
 struct config_write {
 	uint16_t offset;
 	uint8_t len;
@@ -89,8 +86,7 @@ struct virtio_device {
 	uint8_t config[CAPSA_MAX_CONFIG_SPACE];
 	struct config_write writes[MAX_CONFIG_WRITES];
 	unsigned n_writes;
-	uint64_t logged[MAX_LOGGED_REASONS]; /* hashes of the reasons */
-	unsigned n_logged;
+	struct virtio_told *told, own_told;
 
 	/* On the home loop: between activate and reset. Read by other loops after a hand-over. */
 	bool active;
@@ -129,7 +125,7 @@ void service_publish(void *ctx);
 
 /* device.c */
 void device_config_changed_locked(struct virtio_device *d);
-/* Whether a line about this is due: the first time, for the first MAX_LOGGED_REASONS. Any thread, without the lock. */
+/* Whether a line about this is due: see struct virtio_told. Any thread, without the lock. */
 bool device_reason_is_new(struct virtio_device *d, const char *reason);
 
 #endif

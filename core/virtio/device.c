@@ -48,6 +48,7 @@ int virtio_device_create(const struct virtio_platform *platform, const struct vi
 	d->ops = setup->ops;
 	d->ctx = setup->ctx;
 	d->home = setup->home;
+	d->told = setup->told ? setup->told : &d->own_told;
 	d->n_queues = n;
 	d->config_vector = MSIX_NO_VECTOR;
 	pthread_mutex_init(&d->lock, NULL);
@@ -135,10 +136,10 @@ bool device_reason_is_new(struct virtio_device *d, const char *reason)
 	unsigned i;
 
 	pthread_mutex_lock(&d->lock);
-	for (i = 0; i < d->n_logged && d->logged[i] != hash; i++)
+	for (i = 0; i < d->told->n && d->told->hashes[i] != hash; i++)
 		;
-	if (i == d->n_logged && i < MAX_LOGGED_REASONS) {
-		d->logged[d->n_logged++] = hash;
+	if (i == d->told->n && i < VIRTIO_MAX_TOLD) {
+		d->told->hashes[d->told->n++] = hash;
 		is_new = true;
 	}
 	pthread_mutex_unlock(&d->lock);

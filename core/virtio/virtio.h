@@ -49,6 +49,17 @@ struct virtio_ops {
 	void (*reset)(void *ctx);
 };
 
+/*
+ * What has been logged about a guest's driver: each reason once, and only so many of them, so that no guest fills a disk.
+ * Whoever keeps a device over several machines keeps this too, else a guest that reboots could make it say all again.
+ * Zeroed at first.
+ */
+#define VIRTIO_MAX_TOLD 16u
+struct virtio_told {
+	uint64_t hashes[VIRTIO_MAX_TOLD];
+	unsigned n;
+};
+
 struct virtio_setup {
 	const char *name;                /* for messages; copied */
 	uint32_t device_id;              /* VIRTIO_ID_* */
@@ -65,6 +76,7 @@ struct virtio_setup {
 	unsigned n_loops;
 	const struct virtio_ops *ops;
 	void *ctx;
+	struct virtio_told *told; /* the caller's, outlives the device; NULL: the device has one of its own */
 };
 
 /* Adds the device to the machine's bus. Main thread, before machine_commit(). 0 or -errno with err. */

@@ -73,6 +73,29 @@ static void the_console_survives(void **state)
 	assert_true(plugged_counter(&plugged, "tx_bytes") > 10000);
 }
 
+/* As often as its machine restarts: the instance is the same. */
+static void a_guest_that_reboots_is_not_told_of_again(void **state)
+{
+	struct error err = { .text = "" };
+	struct driver driver;
+	struct ring ring;
+
+	(void)state;
+	plugged_start(&plugged, &board, "rng", "");
+	for (unsigned slot = 1; slot < 6; slot++) {
+		assert_int_equal(plugin_device_attach(plugged.device, &board.platform, &err), 0);
+		driver_find(&driver, &board, slot);
+		driver_start(&driver, 0, &ring, 1);
+		ring_desc(&ring, 0, BOARD_MEMORY, 8, VRING_DESC_F_WRITE, 0);
+		ring_offer(&ring, 0);
+		ring_notify(&ring);
+		board_settle(&board);
+		assert_true(driver_status(&driver) & VIRTIO_CONFIG_S_NEEDS_RESET);
+		assert_int_equal(board_log_lines(), 1);
+		plugin_device_detach(plugged.device);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -80,6 +103,7 @@ int main(void)
 		TEST(the_rng_survives),
 		TEST(the_rng_with_a_rate_survives),
 		TEST(the_console_survives),
+		TEST(a_guest_that_reboots_is_not_told_of_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
