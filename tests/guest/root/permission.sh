@@ -27,8 +27,10 @@ a_machine_is_refused_with_the_remedy() {
 }
 
 doctor_says_the_same() {
-	local status=0
-	stranger doctor >"$work/report.txt" 2>&1 || status=$?
+	local status=0 none=$work/stranger/kernels
+	# To unpack the default kernel takes a while, and is not what this is about.
+	mkdir -p "$none/default" && : >"$none/default/vmlinuz"
+	CAPSA_KERNELS=$none stranger doctor >"$work/report.txt" 2>&1 || status=$?
 	[ $status = 1 ] || return
 	grep -q '^fail  /dev/kvm  *KVM device /dev/kvm not accessible: permission denied$' "$work/report.txt" || return
 	grep -q -- '-> add yourself to the group that owns /dev/kvm: sudo usermod -aG kvm USER' "$work/report.txt"
