@@ -72,6 +72,19 @@ threads_are_declared() {
 	}
 }
 
+# io_threads adds loops with threads of their own; devices that stay on the main loop do not mind.
+io_threads_are_declared() {
+	local names
+	machine loops 'io_threads = 2;'
+	attended loops --append "quiet $(run_words 'dd if=/dev/hwrng of=/dev/null bs=64 count=20 2>/dev/null && echo settled; sleep 1000')"
+	hear settled || return
+	names=$(cat /proc/"$pid"/task/*/comm | sort | tr '\n' ' ' | sed 's/kvm-[^ ]* //g')
+	stop_machine && [ "$names" = 'capsa io0 io1 vcpu0 ' ] || {
+		echo "threads: $names"
+		return 1
+	}
+}
+
 # Two machines of one kernel share its pages.
 kernel_pages_are_shared() {
 	local first shared
@@ -106,6 +119,7 @@ check "every virtio interrupt is MSI-X" interrupts_are_msix
 check "a BAR that the guest moved keeps working" bar_moves
 check "an idle machine makes no wake-ups" idle_makes_no_wakeups
 check "there are no threads but the loop's and the vCPUs'" threads_are_declared
+check "io_threads adds loops" io_threads_are_declared
 check "two machines share 8 MiB of their kernel" kernel_pages_are_shared
 check "without KVM the error says so and what to do" no_kvm_is_explained
 finish
