@@ -134,6 +134,10 @@ static int start(void **state)
 		child_news = news[1];
 		child_orders = orders[0];
 		close(s.master);
+		/* A suite that runs in the background has it ignored. */
+		signal(SIGINT, SIG_DFL);
+		signal(SIGQUIT, SIG_DFL);
+		signal(SIGHUP, SIG_DFL);
 		setsid();
 		ioctl(s.slave, TIOCSCTTY, 0);
 		dup2(s.slave, 0);
