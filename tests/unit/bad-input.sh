@@ -4,6 +4,7 @@
 # the one line of bad-input-pairs/NAME.expected, to the letter (@HERE@ is the folder that it lies in, @...@ others), with
 # status 2, before KVM is asked for anything, and with nothing left behind. The parser's own pairs lie in config/ (config_test.c).
 set -u
+umask 022 # what is made here is read by another user
 build=${CAPSA_BUILD:-.} source=${CAPSA_SOURCE:-.}
 build=$(realpath "$build") source=$(realpath "$source")
 pairs=$source/tests/unit/bad-input-pairs
