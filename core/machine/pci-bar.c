@@ -6,7 +6,7 @@
  * taken, or is none: then the BAR decodes nowhere, and takes the place as soon as the other has left it. So
  * any order of moves ends in the same state. pci_bars_settle() brings both together in three
  * passes over the bus: leave old places, take new ones, tell the devices. A device is told only when its
- * own effective place has changed, and of losses before gains.
+ * own effective place has changed, and every loss is told before any gain; a move is both.
  *
  * RAM is not on the bus. A BAR that the guest moves over RAM is shadowed by it (KVM looks at memory slots
  * first), which harms only the guest.
@@ -226,15 +226,28 @@ static void bar_take(struct pci_function *function, unsigned bar)
 	state->placed_at = wanted;
 }
 
-static void bar_tell(struct pci_function *function, unsigned bar, bool decoding)
+static void bar_tell(struct pci_function *function, unsigned bar, uint64_t address)
 {
-	struct pci_bar_state *state = &function->bars[bar];
-
-	if (state->placed_at == atomic_load(&state->told_at) || (state->placed_at != 0) != decoding)
-		return;
-	atomic_store(&state->told_at, state->placed_at);
+	atomic_store(&function->bars[bar].told_at, address);
 	if (function->callbacks.bar_moved != NULL)
-		function->callbacks.bar_moved(function->callbacks.ctx, bar, state->placed_at, decoding);
+		function->callbacks.bar_moved(function->callbacks.ctx, bar, address, address != 0);
+}
+
+/* Of a move too: another BAR may have taken the place already, and its device is to find it empty. */
+static void bar_tell_loss(struct pci_function *function, unsigned bar)
+{
+	uint64_t told_at = atomic_load(&function->bars[bar].told_at);
+
+	if (told_at != 0 && told_at != function->bars[bar].placed_at)
+		bar_tell(function, bar, 0);
+}
+
+static void bar_tell_gain(struct pci_function *function, unsigned bar)
+{
+	uint64_t placed_at = function->bars[bar].placed_at;
+
+	if (placed_at != 0 && placed_at != atomic_load(&function->bars[bar].told_at))
+		bar_tell(function, bar, placed_at);
 }
 
 void pci_bars_settle(struct pci_bus *bus)
@@ -250,10 +263,10 @@ void pci_bars_settle(struct pci_bus *bus)
 					bar_take(bus->functions[i], bar);
 					break;
 				case 2:
-					bar_tell(bus->functions[i], bar, false);
+					bar_tell_loss(bus->functions[i], bar);
 					break;
 				case 3:
-					bar_tell(bus->functions[i], bar, true);
+					bar_tell_gain(bus->functions[i], bar);
 					break;
 				}
 }

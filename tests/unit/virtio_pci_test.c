@@ -461,6 +461,123 @@ static void a_bar_can_be_sized_while_it_decodes(void **state)
 	assert_int_equal(board.n_notifies, 2);
 }
 
+/* ---- several devices that are moved about ---- */
+
+static int try_add(const struct capsa_setup *shape, struct virtio_device **device, struct error *err)
+{
+	static const unsigned char config[CAPSA_MAX_CONFIG_SPACE];
+	static const struct virtio_ops ops;
+	static void *const windows[CAPSA_MAX_SHARED_MEMORY];
+	const struct virtio_setup virtio = {
+		.name = "more",
+		.device_id = 42,
+		.shape = shape,
+		.config = config,
+		.shared_memory = windows,
+		.home = board.home,
+		.ops = &ops,
+	};
+
+	err->text[0] = '\0';
+	return virtio_device_create(&board.platform, &virtio, device, err);
+}
+
+#define DEVICES 4u
+#define PLACES 12u /* some of them overlap, some lie over the ECAM */
+
+static struct virtio_device *others[DEVICES];
+static uint64_t wanted[DEVICES]; /* 0: it does not decode */
+
+static uint64_t place(unsigned i)
+{
+	return i < 8 ? ELSEWHERE + i * 0x8000 : PCI_ECAM_START + 0x80000 + (i - 8) * 0x40000;
+}
+
+/* Each device's configuration space says its number. */
+static bool answers(unsigned i)
+{
+	return guest_read(&board, wanted[i] + driver.device.offset, 1) == i + 1;
+}
+
+static bool is_alone(unsigned i)
+{
+	if (wanted[i] + 0x8000 > PCI_ECAM_START && wanted[i] < PCI_ECAM_START + PCI_ECAM_SIZE)
+		return false;
+	for (unsigned k = 0; k < DEVICES; k++)
+		if (k != i && wanted[k] == wanted[i])
+			return false;
+	return true;
+}
+
+static unsigned notifies_within(uint64_t at)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < board.n_notifies; i++)
+		n += board.notifies[i].address >= at && board.notifies[i].address < at + 0x8000;
+	return n;
+}
+
+static void move(unsigned i, uint64_t to, bool decode)
+{
+	unsigned slot = 2 + i;
+
+	wanted[i] = decode ? to : 0;
+	guest_config_write(&board, slot, PCI_BASE_ADDRESS_1, 4, to >> 32);
+	guest_config_write(&board, slot, PCI_BASE_ADDRESS_0, 4, (uint32_t)to);
+	guest_config_write(&board, slot, PCI_COMMAND, 2, decode ? PCI_COMMAND_MEMORY : 0);
+}
+
+static void check_places(void)
+{
+	unsigned placed = 0;
+
+	for (unsigned i = 0; i < DEVICES; i++) {
+		bool alone = wanted[i] && is_alone(i);
+
+		if (alone) {
+			assert_true(answers(i));
+			assert_int_equal(notifies_within(wanted[i]), 2);
+		}
+		placed += wanted[i] && answers(i);
+	}
+	/* Who shares a place with another: one of them has it, and nobody else's notifications lie about. */
+	for (unsigned p = 0; p < 8; p++) {
+		unsigned want = 0, have = 0;
+
+		for (unsigned i = 0; i < DEVICES; i++) {
+			want += wanted[i] == place(p);
+			have += wanted[i] == place(p) && answers(i);
+		}
+		assert_int_equal(have, want > 0);
+	}
+	assert_int_equal(board.n_notifies, 2 * placed);
+}
+
+static void bars_that_meet_and_part_end_where_their_registers_say(void **state)
+{
+	struct capsa_setup shape = target_shape();
+	uint32_t random = 1;
+
+	(void)state;
+	driver_decode(&driver, false); /* the fixture's own */
+	for (unsigned i = 0; i < DEVICES; i++) {
+		struct error err;
+		uint8_t number = (uint8_t)(i + 1);
+
+		assert_int_equal(try_add(&shape, &others[i], &err), 0);
+		virtio_config_set(others[i], 0, &number, 1, false);
+		wanted[i] = 0;
+	}
+	for (unsigned step = 0; step < 5000; step++) {
+		random = random * 1664525 + 1013904223;
+		move(random >> 8 & (DEVICES - 1), place((random >> 16) % PLACES), (random >> 28) != 0);
+		check_places();
+	}
+	for (unsigned i = 0; i < DEVICES; i++)
+		virtio_device_destroy(others[i]);
+}
+
 static void a_shared_memory_window_follows_its_bar(void **state)
 {
 	(void)state;
@@ -502,25 +619,6 @@ static void a_masked_interrupt_is_pending_and_comes_when_it_is_unmasked(void **s
 }
 
 /* ---- too much of it ---- */
-
-static int try_add(const struct capsa_setup *shape, struct virtio_device **device, struct error *err)
-{
-	static const unsigned char config[CAPSA_MAX_CONFIG_SPACE];
-	static const struct virtio_ops ops;
-	static void *const windows[CAPSA_MAX_SHARED_MEMORY];
-	const struct virtio_setup virtio = {
-		.name = "more",
-		.device_id = 42,
-		.shape = shape,
-		.config = config,
-		.shared_memory = windows,
-		.home = board.home,
-		.ops = &ops,
-	};
-
-	err->text[0] = '\0';
-	return virtio_device_create(&board.platform, &virtio, device, err);
-}
 
 static void the_largest_shape_fits(void **state)
 {
@@ -589,6 +687,7 @@ int main(void)
 		TEST(a_notification_past_the_last_queue_is_nobodys),
 		TEST(notifications_follow_a_moved_bar),
 		TEST(a_bar_can_be_sized_while_it_decodes),
+		TEST(bars_that_meet_and_part_end_where_their_registers_say),
 		cmocka_unit_test_setup_teardown(a_shared_memory_window_follows_its_bar, setup_window, teardown),
 		cmocka_unit_test_setup_teardown(a_window_that_kvm_does_not_place_is_told_once, setup_window, teardown),
 		TEST(a_masked_interrupt_is_pending_and_comes_when_it_is_unmasked),
