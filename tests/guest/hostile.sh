@@ -50,8 +50,25 @@ lives_to_power_off() {
 	says '^hostile: ok the console speaks'
 }
 
+# It keeps the loop busy for ever: signals are heard all the same.
+storm_can_be_ended() {
+	machine storm 'serial = true;' 'stop_timeout = 1000;' \
+		"boot = { kernel = \"$build/tests/hostile/guest.elf\"; cmdline = [ \"end=storm brief\" ]; };"
+	"$capsa" -c "$work/storm.conf" </dev/null >"$work/console.txt" 2>"$work/messages.txt" &
+	pid=$!
+	wait_for_line "$work/messages.txt" '^hostile: storms' || return
+	kill -TERM "$pid"
+	wait_for_line "$work/messages.txt" 'asking the guest' || return
+	kill -TERM "$pid"
+	wait "$pid" || return
+	grep -q 'a second signal' "$work/messages.txt"
+}
+
 check "a hostile guest is outlived; each reason is logged once; its devices work after a reset" lives_to_power_off
 check "its triple fault is a reset" hostile 'end=triple brief' 0 'capsa: guest reset'
 check "its reset by the keyboard controller is a reset" hostile 'end=reset brief' 0 'capsa: guest reset'
 check "the panic that it tells of is a panic" hostile 'end=panic brief' 1 "capsa: the guest's kernel panicked"
+check "a guest that runs where no memory is gets what KVM knows" \
+	hostile 'end=nowhere brief' 1 'KVM internal error, suberror 1 (emulation failure).*RIP 0x40000000.*capsa doctor'
+check "a guest that keeps every loop busy can be ended" storm_can_be_ended
 finish

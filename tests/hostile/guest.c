@@ -383,6 +383,24 @@ static void triple_fault(void)
 	__asm__ volatile("lidt %0\n\tint3" : : "m"(none));
 }
 
+/* Keeps the device and capsa's loop as busy as it can: requests, notifications in vain, resets. */
+__attribute__((noreturn)) static void storm(void)
+{
+	static struct device rng;
+
+	device_find(&rng, VIRTIO_ID_RNG, "rng");
+	say("hostile: storms\n");
+	for (;;) {
+		device_start(&rng, 0);
+		for (uint16_t i = 0; i < 500; i++) {
+			describe(&rng, i % RING_SIZE, (uintptr_t)scratch, 4096, VRING_DESC_F_WRITE, 0);
+			device_offer(&rng, i % RING_SIZE);
+			if (i % RING_SIZE == RING_SIZE - 1)
+				device_wait_for_used(&rng);
+		}
+	}
+}
+
 static bool told(const char *line, const char *word)
 {
 	for (; *line; line++) {
@@ -402,6 +420,10 @@ __attribute__((noreturn)) static void end(const char *line)
 		tell_panic();
 	else if (told(line, "end=reset"))
 		port_write(KEYBOARD_PORT, 1, KEYBOARD_RESET);
+	else if (told(line, "end=storm"))
+		storm();
+	else if (told(line, "end=nowhere"))
+		((void (*)(void))(uintptr_t)RAM_LIMIT)();
 	else if (told(line, "end=poweroff"))
 		port_write(ACPI_SLEEP_PORT, 1, ACPI_SLEEP_ENABLE | ACPI_SLEEP_TYPE_S5 << 2);
 	triple_fault();

@@ -4,7 +4,8 @@
  * real machine and treats it badly (guest.c), with a small virtio driver of its own (guest-virtio.c).
  *
  * It speaks through the serial port (`serial = true`), a line a check: "hostile: ok NAME" or "hostile: not ok NAME". How
- * it ends, the command line says: end=poweroff, reset, triple or panic; `brief` leaves the long part out.
+ * it ends, the command line says: end=poweroff, reset, triple, panic, nowhere (it runs where no memory
+ * is) or storm (it never ends); `brief` leaves the long part out.
  *
  * Memory is mapped one to one below 4 GiB by capsa's page tables, so it moves every BAR down there first. The devices
  * write to memory at addresses that it makes up: those lie in `scratch` or beyond RAM, never in the program itself.
