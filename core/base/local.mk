@@ -12,12 +12,15 @@ core_base_libbase_a_SOURCES = \
 	core/base/text.c core/base/text.h
 
 if HAVE_CMOCKA
-BASE_TESTS = tests/unit/arena_test tests/unit/path_test tests/unit/reactor_test tests/unit/text_test
+BASE_TESTS = tests/unit/arena_test tests/unit/log_test tests/unit/path_test tests/unit/reactor_test tests/unit/text_test
 check_PROGRAMS += $(BASE_TESTS)
 TESTS += $(BASE_TESTS)
 tests_unit_arena_test_SOURCES = tests/unit/arena_test.c
 tests_unit_arena_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_arena_test_LDADD = $(UNIT_LIBS)
+tests_unit_log_test_SOURCES = tests/unit/log_test.c
+tests_unit_log_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_log_test_LDADD = $(UNIT_LIBS)
 tests_unit_path_test_SOURCES = tests/unit/path_test.c
 tests_unit_path_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_path_test_LDADD = $(UNIT_LIBS)

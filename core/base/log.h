@@ -3,7 +3,8 @@
  * log.h - lines on standard error, for people: "capsa: warning: ...".
  *
  * The log is the one piece of global state in capsa. Any thread may log; a line
- * is one write(2) and so never torn. What a guest can cause, the caller logs once a
+ * is one write(2) and so never torn; it is dropped where nobody reads standard error, so that nobody ever waits
+ * for that. What a guest can cause, the caller logs once a
  * reason, so that no guest can fill a disk.
  */
 #ifndef CAPSA_BASE_LOG_H
