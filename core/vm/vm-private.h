@@ -28,6 +28,8 @@ enum vm_stopping {
 	VM_FORCED, /* ended without the guest's consent */
 };
 
+#define VM_SIGNALS 3u /* SIGTERM, SIGINT, SIGHUP */
+
 struct vm {
 	const struct config *config;
 	struct vm_device *devices; /* config->n_devices of them */
@@ -42,7 +44,7 @@ struct vm {
 	struct loop_thread **loops; /* config->io_threads of them */
 	struct reactor **loop_reactors;
 	struct machine *machine;
-	struct reactor_signal *signals[3];
+	struct reactor_signal *signals[VM_SIGNALS];
 	struct reactor_timer *stop_timer;
 	struct reactor_call *ended_call;
 	enum vm_stopping stopping;
@@ -71,6 +73,6 @@ void vm_loops_free(struct vm *vm); /* after the devices are gone */
 
 /* vm-stop.c: signals and the way from SIGTERM to the end. */
 int vm_stop_prepare(struct vm *vm, struct error *err);
-void vm_stop_finish(struct vm *vm);
+void vm_stop_finish(struct vm *vm); /* from here on these signals are ignored: the process is about to end */
 
 #endif

@@ -43,23 +43,50 @@ static void signalled(void *ctx, int signo)
 	}
 }
 
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+/* Ignored: by nohup(1), or by a shell that has put capsa into the background. It stays so. */
+static bool is_ignored(int signo)
+{
+	struct sigaction action;
+
+	return !sigaction(signo, NULL, &action) && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
+}
+
 int vm_stop_prepare(struct vm *vm, struct error *err)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-
 	vm->stop_timer = reactor_timer_add(vm->reactor, timed_out, vm);
-	for (unsigned i = 0; i < 3; i++)
+	if (!vm->stop_timer)
+		return error_set(err, ENOMEM, "no memory");
+	for (unsigned i = 0; i < VM_SIGNALS; i++) {
+		if (signals[i] != SIGTERM && is_ignored(signals[i]))
+			continue;
 		vm->signals[i] = reactor_signal_add(vm->reactor, signals[i], signalled, vm);
-	if (!vm->stop_timer || !vm->signals[0] || !vm->signals[1] || !vm->signals[2])
-		return error_set(err, ENOMEM, "cannot watch for signals");
+		if (!vm->signals[i])
+			return error_set(err, ENOMEM, "cannot watch for signals");
+	}
 	return 0;
 }
 
 void vm_stop_finish(struct vm *vm)
 {
-	for (unsigned i = 0; i < 3; i++)
-		if (vm->signals[i])
-			reactor_signal_remove(vm->signals[i]);
+	/*
+	 * What follows is the clean-up, and a second signal often comes right behind the first: it must not end the
+	 * process by its default action now, with files left behind and a status that the machine did not have.
+	 */
+	for (unsigned i = 0; i < VM_SIGNALS; i++) {
+		sigset_t this_one, before;
+
+		if (!vm->signals[i])
+			continue;
+		sigemptyset(&this_one);
+		sigaddset(&this_one, signals[i]);
+		pthread_sigmask(SIG_BLOCK, &this_one, &before);
+		reactor_signal_remove(vm->signals[i]);
+		vm->signals[i] = NULL;
+		signal(signals[i], SIG_IGN);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
 	if (vm->stop_timer)
 		reactor_timer_remove(vm->stop_timer);
 }

@@ -43,7 +43,10 @@ enum vm_result {
 	VM_REFUSED, /* the configuration asks for what cannot be: err says FILE:LINE and what */
 };
 
-/* Runs the machine to its end. The process's SIGTERM, SIGINT and SIGHUP belong to the vm meanwhile. Once. */
+/*
+ * Runs the machine to its end. The process's SIGTERM, SIGINT and SIGHUP belong to the vm meanwhile (the last two only where
+ * they were not ignored), and are ignored afterwards. Once.
+ */
 enum vm_result vm_run(struct vm *vm, struct error *err);
 
 #endif
