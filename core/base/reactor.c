@@ -255,10 +255,15 @@ static void on_runner(evutil_socket_t fd, short what, void *arg)
 	handler_done(reactor);
 }
 
-/* libevent warns about every fd that epoll(7) refuses, to standard error; the caller gets an errno instead. */
+/*
+ * libevent warns about every fd that epoll(7) refuses, to standard error; the caller gets an errno instead. Behind an
+ * error it ends the process (no descriptor for its own signal pipe, for one), so that must be said.
+ */
 static void on_libevent_log(int severity, const char *message)
 {
-	if (severity >= EVENT_LOG_WARN)
+	if (severity >= EVENT_LOG_ERR)
+		log_error("cannot make an event loop: %s", message);
+	else if (severity >= EVENT_LOG_WARN)
 		log_debug("libevent: %s", message);
 }
 

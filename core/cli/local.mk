@@ -16,8 +16,8 @@ CAPSA_ROOMS = \
 capsa_LDADD = $(CAPSA_ROOMS) $(CONFIG_LIBS) $(EVENT_LIBS) $(JSON_LIBS)
 
 # The program as users meet it, with what can be wrong.
-dist_check_SCRIPTS += tests/unit/bad-input.sh tests/unit/cache.sh tests/unit/doctor.sh
-TESTS += tests/unit/bad-input.sh tests/unit/cache.sh tests/unit/doctor.sh
+dist_check_SCRIPTS += tests/unit/bad-input.sh tests/unit/cache.sh tests/unit/environment.sh tests/unit/doctor.sh
+TESTS += tests/unit/bad-input.sh tests/unit/cache.sh tests/unit/environment.sh tests/unit/doctor.sh
 # Not called as the script without .sh: make would see a program in it, to be made of the script.
 EXTRA_DIST += tests/unit/bad-input-pairs
 if HAVE_CMOCKA

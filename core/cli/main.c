@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - the command line: `capsa -c FILE` and the way to a verb. Knows no KVM. */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/log.h"
 #include "core/base/text.h"
@@ -90,6 +94,40 @@ static int run_verb(int argc, char **argv)
 	return fail(EXIT_USAGE, "no verb \"%s\"; `capsa --help` lists them, `capsa -c FILE` runs a file", argv[0]);
 }
 
+/*
+ * Descriptors 0 to 2 are open from here on, be it to nowhere. Else a file of ours would get such a number, and
+ * messages would go into it.
+ */
+static bool open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return fd > STDERR_FILENO || fcntl(STDERR_FILENO, F_GETFD) >= 0;
+}
+
+/* What was printed is of no use where it did not arrive. */
+static int end_output(int status)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	if (status != EXIT_OK)
+		return status;
+	return fail(EXIT_FAILED, "cannot write to standard output: %s", strerror(errno ? errno : EIO));
+}
+
+/* A reader that is gone, or a limit on file sizes, is an error of one write, which then has to be undone: no signal. */
+static void ignore_write_signals(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
 static int run_file(const struct options *options)
 {
 	struct error err = { "" };
@@ -97,6 +135,7 @@ static int run_file(const struct options *options)
 	struct vm *vm = NULL;
 	int status = EXIT_OK;
 
+	ignore_write_signals();
 	log_set_level(options->quiet           ? LOG_LEVEL_WARNING
 	              : options->verbose > 1 ? LOG_LEVEL_DEBUG
 	                                     : LOG_LEVEL_INFO);
@@ -111,6 +150,7 @@ static int run_file(const struct options *options)
 	if (options->check) {
 		if (!options->quiet)
 			printf("%s: ok\n", options->file);
+		status = end_output(EXIT_OK);
 	} else {
 		switch (vm_run(vm, &err)) {
 		case VM_ENDED:
@@ -140,6 +180,8 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 	int c;
 
+	if (!open_standard_descriptors())
+		return EXIT_FAILED;
 	/* "+": options end at the verb, whose own they are from there. */
 	while ((c = getopt_long(argc, argv, "+c:a:nvqhV", long_options, NULL)) != -1) {
 		switch (c) {
@@ -162,9 +204,9 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			print_help();
-			return EXIT_OK;
+			return end_output(EXIT_OK);
 		case 'V':
-			return verb_version.run(1, argv);
+			return end_output(verb_version.run(1, argv));
 		default:
 			return fail(EXIT_USAGE, "`capsa --help` tells the options");
 		}
@@ -175,5 +217,5 @@ int main(int argc, char **argv)
 		return run_file(&options);
 	if (optind == argc)
 		return fail(EXIT_USAGE, "which machine? `capsa -c FILE` runs one, `capsa --help` tells more");
-	return run_verb(argc - optind, argv + optind);
+	return end_output(run_verb(argc - optind, argv + optind));
 }
