@@ -25,4 +25,16 @@ if [ -e "$kernels/generic/initrd.img" ]; then
 else
 	skip "generic kernel" "$kernels/generic is not there: ./bootstrap check prepares it"
 fi
+
+# The soak: many boots in a row, of 1 to 4 CPUs.
+many_boots() {
+	local i
+	for i in $(seq 60); do
+		boot_of cloud "$kernels/cloud/vmlinuz" $((i % 4 + 1)) 256 || {
+			echo "boot $i"
+			return 1
+		}
+	done
+}
+[ -z "${LONG-}" ] || limit=900 check "sixty boots in a row" many_boots
 finish
