@@ -18,7 +18,10 @@
  *
  * An entry is the memory from the kernel's first to its last stored byte, at a file offset
  * that is congruent to its physical address modulo 2 MiB (so that even huge pages of a file
- * could be mapped), and behind it one page, the trailer, which tells all that boot_load needs. The
+ * could be mapped), and behind it one page, the trailer, which tells all that boot_load needs.
+ * Pieces of 2 MiB that are nothing but zeros (a kernel stores some of its zeroed data) are noted:
+ * there the guest's own memory stays, in huge pages, where a mapped file would cost it a fault
+ * and a copy for each small page that it writes to. The
  * trailer is written last and its place is the file's end: an entry that is too short, longer,
  * of another format, name, owner, or writable by others is no entry and is built anew. An
  * entry gets its name by rename(2) when it is whole, so readers take no lock. There is no
@@ -54,8 +57,9 @@
 #define TOUCH_AFTER 3600
 #define TEMP_LIFETIME 3600
 
-#define FORMAT_MAGIC 0x314b617370614331ull
+#define FORMAT_MAGIC 0x324b617370614331ull
 #define HUGE_PAGE (2ull << 20)
+#define PIECES_MAX (KERNEL_UNPACKED_MAX / HUGE_PAGE + 1)
 
 struct trailer {
 	uint64_t magic;
@@ -65,6 +69,7 @@ struct trailer {
 	uint64_t stored;     /* bytes of [start, end) that the file has; the others are zero */
 	uint64_t entry;
 	uint8_t key[CACHE_KEY_SIZE];
+	uint8_t zero[(PIECES_MAX + 7) / 8]; /* a bit for each HUGE_PAGE of the file up to the trailer */
 	struct setup_header header;
 	char version[KERNEL_VERSION_MAX];
 	uint32_t check; /* checksum of all above */
@@ -204,7 +209,7 @@ static bool trailer_valid(const struct trailer *t, const uint8_t key[CACHE_KEY_S
 	return t->magic == FORMAT_MAGIC && t->check == trailer_check(t) && t->file_size == file_size &&
 	       !memcmp(t->key, key, CACHE_KEY_SIZE) && t->start % KERNEL_PAGE == 0 && t->end % KERNEL_PAGE == 0 &&
 	       t->stored % KERNEL_PAGE == 0 && t->start < t->end && t->end <= MEMORY_HOLE_START + KERNEL_UNPACKED_MAX &&
-	       t->stored && t->stored <= t->end - t->start && t->offset == t->start % HUGE_PAGE &&
+	       t->stored && t->stored <= t->end - t->start && t->stored <= KERNEL_UNPACKED_MAX && t->offset == t->start % HUGE_PAGE &&
 	       t->file_size == t->offset + t->stored + KERNEL_PAGE && t->entry >= t->start &&
 	       t->entry - t->start < t->stored && memchr(t->version, '\0', sizeof t->version);
 }
@@ -217,6 +222,66 @@ static void touch(int fd, const struct stat *st)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	if (now.tv_sec - st->st_mtim.tv_sec > TOUCH_AFTER || now.tv_sec < st->st_mtim.tv_sec)
 		(void)futimens(fd, NULL);
+}
+
+/* The i-th HUGE_PAGE of the file, as far as the image reaches: [*from, *to) counts from the image's first byte. */
+static bool piece(const struct trailer *t, unsigned i, uint64_t *from, uint64_t *to)
+{
+	uint64_t begin = i * HUGE_PAGE, end = begin + HUGE_PAGE;
+
+	*from = begin > t->offset ? begin - t->offset : 0;
+	*to = end - t->offset < t->stored ? end - t->offset : t->stored;
+	return *from < *to;
+}
+
+static bool is_zero(const uint8_t *data, uint64_t len)
+{
+	return !len || (!data[0] && !memcmp(data, data + 1, len - 1));
+}
+
+/* Whether [from, to) of the image is zero. */
+static bool zero_between(const struct trailer *t, const struct kernel_image *image, const uint8_t *unpacked,
+                         uint64_t from, uint64_t to)
+{
+	for (unsigned i = 0; i < image->n_segments; i++) {
+		const struct kernel_segment *s = &image->segments[i];
+		uint64_t begin = s->address - t->start, end = begin + s->file_size;
+		uint64_t first = begin > from ? begin : from, last = end < to ? end : to;
+
+		if (first < last && !is_zero(unpacked + s->offset + (first - begin), last - first))
+			return false;
+	}
+	return true;
+}
+
+static void note_zeros(struct trailer *t, const struct kernel_image *image, const uint8_t *unpacked)
+{
+	uint64_t from, to;
+
+	for (unsigned i = 0; i < PIECES_MAX && piece(t, i, &from, &to); i++)
+		if (zero_between(t, image, unpacked, from, to))
+			t->zero[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
+/* Segments are runs of pieces that are not zero; when there is room for no more runs, the last one takes the rest. */
+static void take_image(const struct trailer *t, struct kernel_image *image)
+{
+	struct kernel_segment *run = NULL;
+	uint64_t from, to;
+
+	*image = (struct kernel_image){ .start = t->start, .end = t->end, .entry = t->entry };
+	for (unsigned i = 0; i < PIECES_MAX && piece(t, i, &from, &to); i++) {
+		if ((t->zero[i / 8] >> i % 8 & 1) && image->n_segments < KERNEL_SEGMENTS_MAX) {
+			run = NULL;
+			continue;
+		}
+		if (!run) {
+			run = &image->segments[image->n_segments++];
+			run->offset = t->offset + from;
+			run->address = t->start + from;
+		}
+		run->file_size = run->mem_size = t->start + to - run->address;
+	}
 }
 
 bool cache_find(struct cache *cache, const uint8_t key[CACHE_KEY_SIZE], struct boot_kernel *kernel)
@@ -242,13 +307,7 @@ bool cache_find(struct cache *cache, const uint8_t key[CACHE_KEY_SIZE], struct b
 	kernel->form = BOOT_FORM_ELF_CACHED;
 	kernel->fd = fd;
 	kernel->cache_path = path;
-	kernel->image = (struct kernel_image){
-		.start = t.start,
-		.end = t.end,
-		.entry = t.entry,
-		.n_segments = 1,
-		.segments = { { t.offset, t.start, t.stored, t.end - t.start } },
-	};
+	take_image(&t, &kernel->image);
 	kernel->has_header = true;
 	kernel->header = t.header;
 	memcpy(kernel->version, t.version, sizeof kernel->version);
@@ -325,6 +384,7 @@ int cache_store(struct cache *cache, const uint8_t key[CACHE_KEY_SIZE], const st
 	memcpy(t.key, key, sizeof t.key);
 	t.header = kernel->header;
 	memcpy(t.version, kernel->version, sizeof t.version);
+	note_zeros(&t, image, unpacked);
 	t.check = trailer_check(&t);
 
 	entry_name(key, name);

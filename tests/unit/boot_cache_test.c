@@ -115,6 +115,55 @@ static void wants_rebuilt(const char *entry, const char *what)
 	assert_int_equal(count_temporary(), 0);
 }
 
+static void pieces_of_zeros_are_not_mapped(void **state)
+{
+	const uint64_t piece = 2 * MIB, size = 6 * piece - 8192;
+	/* The image begins in the middle of a piece. Of the pieces 0 to 6 the odd ones are zero, and the last ends early. */
+	const uint64_t set[] = { 0, 2 * piece - MIB, 5 * piece - MIB - 1, size - 1 };
+	struct boot_kernel stored = { .fd = -1 }, found = { .fd = -1 };
+	struct kernel_image image = {
+		.start = 17 * MIB,
+		.end = 40 * MIB,
+		.entry = 17 * MIB,
+		.n_segments = 1,
+		.segments = { { 0, 17 * MIB, size, 23 * MIB } },
+	};
+	const uint8_t key[CACHE_KEY_SIZE] = { 1 };
+	uint8_t *unpacked = calloc(1, size), *back = calloc(1, 23 * MIB);
+	struct error err = { "" };
+	struct cache *cache = cache_open(&err);
+
+	(void)state;
+	assert_non_null(cache);
+	assert_true(unpacked && back);
+	for (unsigned i = 0; i < 4; i++)
+		unpacked[set[i]] = (uint8_t)(i + 1);
+	assert_int_equal(cache_store(cache, key, &image, unpacked, &stored), 0);
+	assert_true(cache_find(cache, key, &found));
+	assert_int_equal(found.image.start, 17 * MIB);
+	assert_int_equal(found.image.end, 40 * MIB);
+	assert_int_equal(found.image.n_segments, 4);
+	for (unsigned i = 0; i < found.image.n_segments; i++) {
+		const struct kernel_segment *s = &found.image.segments[i];
+
+		assert_int_equal(s->offset % piece, s->address % piece);
+		assert_true(s->address + s->mem_size <= found.image.end);
+		assert_int_equal(read_exactly(found.fd, back + (s->address - 17 * MIB), s->file_size, s->offset), 0);
+	}
+	assert_memory_equal(back, unpacked, size);
+	assert_int_equal(found.image.segments[0].address, 17 * MIB);
+	assert_int_equal(found.image.segments[0].file_size, MIB);
+	assert_int_equal(found.image.segments[1].address, 20 * MIB);
+	assert_int_equal(found.image.segments[1].file_size, piece);
+	assert_int_equal(found.image.segments[2].address, 24 * MIB);
+	assert_int_equal(found.image.segments[3].address, 28 * MIB);
+	close(found.fd);
+	free(found.cache_path);
+	cache_close(cache);
+	free(unpacked);
+	free(back);
+}
+
 static void files_of_the_same_content_share_an_entry_and_others_do_not(void **state)
 {
 	(void)state;
@@ -523,6 +572,7 @@ static void an_entry_that_is_removed_while_open_still_loads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(pieces_of_zeros_are_not_mapped),
 		TEST(files_of_the_same_content_share_an_entry_and_others_do_not),
 		TEST(a_hit_knows_header_and_version),
 		TEST(a_remembered_file_is_not_read),
