@@ -195,7 +195,10 @@ int capabilities_add(struct virtio_device *d, const struct virtio_setup *setup, 
 	};
 	struct pci_bar bars[PCI_MAX_BARS] = {
 		[0] = { .size = BAR_SIZE, .is_64bit = true, .handler = &transport_handler, .ctx = d },
-		[SHARED_MEMORY_BAR] = { .size = shared_memory_layout(d), .is_64bit = true, .prefetchable = true },
+		[SHARED_MEMORY_BAR] = { .size = shared_memory_layout(d),
+		                        .is_64bit = true,
+		                        .prefetchable = true,
+		                        .handler = &transport_window_handler },
 	};
 	struct pci_callbacks callbacks = { .bar_moved = bar_moved, .config_written = config_written, .ctx = d };
 	int rc;

@@ -100,6 +100,11 @@ struct virtio_device {
 extern const struct bus_handler transport_handler;
 /* Accesses to the port BAR: notifications only. */
 extern const struct bus_handler transport_port_handler;
+/*
+ * Shared-memory windows: a slot serves them. On the bus they only hold their place, so that no other BAR lies there, and
+ * they get it when another has left it.
+ */
+extern const struct bus_handler transport_window_handler;
 
 /* capabilities.c: adds the function with all capabilities; 0 or -errno with err. */
 int capabilities_add(struct virtio_device *d, const struct virtio_setup *setup, struct error *err);

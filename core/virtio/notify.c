@@ -45,10 +45,11 @@ void notify_bar_moved(struct virtio_device *d, unsigned bar, uint64_t address, b
 	} else if (bar == NOTIFY_PORT_BAR) {
 		for (unsigned i = 0; i < d->n_queues; i++)
 			place(d, &d->queues[i], &d->queues[i].port, decoding ? address + step * i : 0, true);
-	} else if (bar == SHARED_MEMORY_BAR && decoding) {
-		/* A window that is switched off while its BAR is sized stays: moving a slot is slow. */
+	} else if (bar == SHARED_MEMORY_BAR) {
+		/* A slot is slow to move. Linux sizes BARs before it lets them decode, so this is rare. */
 		for (unsigned i = 0; i < d->shape.n_shared_memory; i++)
-			if (d->platform.slot_move(d->platform.ctx, d->slots[i], address + d->slot_offsets[i]) &&
+			if (d->platform.slot_move(d->platform.ctx, d->slots[i],
+			                          decoding ? address + d->slot_offsets[i] : 0) &&
 			    device_reason_is_new(d, "window"))
 				log_warning("%s: KVM does not move a shared-memory window", d->name);
 	}

@@ -286,7 +286,7 @@ static void transport_write(void *ctx, uint64_t offset, unsigned len, uint64_t v
 
 const struct bus_handler transport_handler = { .read = transport_read, .write = transport_write };
 
-static uint64_t port_read(void *ctx, uint64_t offset, unsigned len)
+static uint64_t nothing_read(void *ctx, uint64_t offset, unsigned len)
 {
 	(void)ctx;
 	(void)offset;
@@ -301,4 +301,11 @@ static void port_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
 	notify_kick(ctx, (unsigned)offset / NOTIFY_MULTIPLIER);
 }
 
-const struct bus_handler transport_port_handler = { .read = port_read, .write = port_write };
+const struct bus_handler transport_port_handler = { .read = nothing_read, .write = port_write };
+
+static void nothing_written(void *ctx, uint64_t offset, unsigned len, uint64_t value)
+{
+	(void)ctx, (void)offset, (void)len, (void)value;
+}
+
+const struct bus_handler transport_window_handler = { .read = nothing_read, .write = nothing_written };

@@ -149,23 +149,31 @@ static int board_slot_add(void *ctx, uint64_t gpa, uint64_t size, void *host, un
 {
 	struct board *board = ctx;
 
-	(void)size, (void)host;
-	board->slot_at = gpa;
-	*slot = 0;
+	(void)host;
+	if (board->n_slots == BOARD_SLOTS)
+		return -ENOSPC;
+	*slot = board->n_slots++;
+	board->slots[*slot] = (struct board_slot){ .gpa = gpa, .size = size };
 	return 0;
 }
 
+/* As KVM: no slot overlaps another. One that cannot go where it should is nowhere. */
 static int board_slot_move(void *ctx, unsigned slot, uint64_t gpa)
 {
 	struct board *board = ctx;
+	struct board_slot *moved = &board->slots[slot];
+	bool taken = board->refuses_slots;
 
-	(void)slot;
-	board->slot_moves++;
-	if (board->refuses_slots) {
+	assert_true(slot < board->n_slots);
+	moved->gpa = 0;
+	for (unsigned i = 0; i < board->n_slots; i++)
+		taken |= board->slots[i].gpa && gpa < board->slots[i].gpa + board->slots[i].size &&
+		         board->slots[i].gpa < gpa + moved->size;
+	if (gpa && taken) {
 		board->refused_slot_moves++;
 		return -EEXIST;
 	}
-	board->slot_at = gpa;
+	moved->gpa = gpa;
 	return 0;
 }
 

@@ -31,6 +31,7 @@
 
 #define BOARD_MEMORY (16ull << 20)
 #define BOARD_NOTIFIES 512u
+#define BOARD_SLOTS 32u
 
 struct board_notify {
 	uint64_t address;
@@ -49,9 +50,11 @@ struct board {
 	struct board_notify notifies[BOARD_NOTIFIES]; /* KVM_IOEVENTFD */
 	unsigned n_notifies;
 	bool refuses_notifies;
-	unsigned slot_moves, refused_slot_moves;
+	struct board_slot {
+		uint64_t gpa, size; /* gpa 0: nowhere */
+	} slots[BOARD_SLOTS];
+	unsigned n_slots, refused_slot_moves;
 	bool refuses_slots;
-	uint64_t slot_at; /* of the last move */
 
 	uint64_t next_free; /* memory that board_alloc() has not given */
 	struct reactor_call *turn;

@@ -582,11 +582,39 @@ static void a_shared_memory_window_follows_its_bar(void **state)
 {
 	(void)state;
 	driver_decode(&driver, true);
-	assert_true(board.slot_at == driver_bar(&driver, 2));
+	assert_true(board.slots[0].gpa == driver_bar(&driver, 2));
 	move_bar(2, ELSEWHERE);
-	assert_true(board.slot_at == ELSEWHERE);
+	assert_true(board.slots[0].gpa == ELSEWHERE);
 	driver_decode(&driver, false);
-	assert_true(board.slot_at == ELSEWHERE);
+	assert_true(board.slots[0].gpa == 0);
+	driver_decode(&driver, true);
+	assert_true(board.slots[0].gpa == ELSEWHERE);
+}
+
+/* Each in the other's way for a while; registers of a third over them, too. */
+static void windows_change_places(void **state)
+{
+	struct capsa_setup shape = target_shape();
+	struct virtio_device *other;
+	struct error err;
+	uint64_t a, b;
+
+	(void)state;
+	shape.n_shared_memory = 1;
+	shape.shared_memory[0] = (struct capsa_shared_memory_setup){ .id = 7, .size = WINDOW_SIZE };
+	assert_int_equal(try_add(&shape, &other, &err), 0);
+	guest_config_write(&board, 2, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	a = board.slots[0].gpa;
+	b = board.slots[1].gpa;
+	move_bar(2, b);
+	assert_true(board.slots[0].gpa == 0 && board.slots[1].gpa == b);
+	guest_config_write(&board, 2, PCI_BASE_ADDRESS_2, 8, a);
+	assert_true(board.slots[0].gpa == b && board.slots[1].gpa == a);
+	/* Registers do not come to lie where a window is. */
+	guest_config_write(&board, 2, PCI_BASE_ADDRESS_0, 8, b);
+	assert_true(guest_read(&board, b, 4) == 0);
+	assert_int_equal(board.refused_slot_moves, 0);
+	virtio_device_destroy(other);
 }
 
 /* Over RAM, or over another window: KVM takes no slot that overlaps. */
@@ -600,7 +628,7 @@ static void a_window_that_kvm_does_not_place_is_told_once(void **state)
 	assert_int_equal(board_log_lines(), 1);
 	board.refuses_slots = false;
 	move_bar(2, ELSEWHERE);
-	assert_true(board.slot_at == ELSEWHERE);
+	assert_true(board.slots[0].gpa == ELSEWHERE);
 }
 
 /* ---- MSI-X ---- */
@@ -689,6 +717,7 @@ int main(void)
 		TEST(a_bar_can_be_sized_while_it_decodes),
 		TEST(bars_that_meet_and_part_end_where_their_registers_say),
 		cmocka_unit_test_setup_teardown(a_shared_memory_window_follows_its_bar, setup_window, teardown),
+		cmocka_unit_test_setup_teardown(windows_change_places, setup_window, teardown),
 		cmocka_unit_test_setup_teardown(a_window_that_kvm_does_not_place_is_told_once, setup_window, teardown),
 		TEST(a_masked_interrupt_is_pending_and_comes_when_it_is_unmasked),
 		TEST(the_largest_shape_fits),
