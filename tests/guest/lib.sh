@@ -41,9 +41,12 @@ watch_over() {
 			echo "still running: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
 			grep -HE '^(Name|State|voluntary)' /proc/"$pid"/task/*/status
 			grep -H . /proc/"$pid"/task/*/{wchan,syscall}
-			command -v gdb >/dev/null && gdb -p "$pid" -batch -ex 'thread apply all bt 12'
+			command -v gdb >/dev/null && timeout 30 gdb -p "$pid" -batch -ex 'thread apply all bt 12'
 		} >>"$work/zz-hung.txt" 2>/dev/null
 		kill -KILL "$pid"
+		# A kernel that works ends a killed process at once, wherever its threads are.
+		timeout 20 tail -s 0.1 --pid="$pid" -f /dev/null ||
+			echo "# STUCK: a killed machine does not end: its processor does not leave the guest"
 	done
 }
 
