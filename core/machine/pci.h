@@ -56,8 +56,8 @@ struct pci_identity {
 /* Both run on the vCPU's thread that wrote, under the bus's lock. NULL: not interested. */
 struct pci_callbacks {
 	/*
-	 * BAR `bar` now decodes at `address`, or nowhere (decoding false). Only called on changes; a move is told as nowhere,
-	 * then as the new place, when every BAR that lost its place has been told so.
+	 * BAR `bar` now decodes at `address`, or nowhere (decoding false). Only called on changes; a move is told as
+	 * nowhere, then as the new place, when every BAR that lost its place has been told so.
 	 */
 	void (*bar_moved)(void *ctx, unsigned bar, uint64_t address, bool decoding);
 	/* The guest wrote [offset, offset+len) of configuration space, from 0x40 on, and the bytes are stored. */

@@ -101,8 +101,8 @@ extern const struct bus_handler transport_handler;
 /* Accesses to the port BAR: notifications only. */
 extern const struct bus_handler transport_port_handler;
 /*
- * Shared-memory windows: a slot serves them. On the bus they only hold their place, so that no other BAR lies there, and
- * they get it when another has left it.
+ * Shared-memory windows: a slot serves them. On the bus they only hold their place, so that no other BAR lies there,
+ * and they get it when another has left it.
  */
 extern const struct bus_handler transport_window_handler;
 

@@ -58,7 +58,10 @@ void status_write_locked(struct virtio_device *d, uint8_t value)
 	if (d->reset_asked)
 		return; /* until it has been carried out, the driver may only wait */
 	if (value == 0 && !(d->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
-		/* Nothing runs. The driver may see 0 already and go on: later the reset would undo what it wrote then. */
+		/*
+		 * Nothing runs. The driver may see 0 already and go on: later the reset would undo what it wrote
+		 * then.
+		 */
 		registers_reset_locked(d);
 		return;
 	}

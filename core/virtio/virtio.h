@@ -50,9 +50,9 @@ struct virtio_ops {
 };
 
 /*
- * What has been logged about a guest's driver: each reason once, and only so many of them, so that no guest fills a disk.
- * Whoever keeps a device over several machines keeps this too, else a guest that reboots could make it say all again.
- * Zeroed at first.
+ * What has been logged about a guest's driver: each reason once, and only so many of them, so that no guest fills a
+ * disk. Whoever keeps a device over several machines keeps this too, else a guest that reboots could make it say all
+ * again. Zeroed at first.
  */
 #define VIRTIO_MAX_TOLD 16u
 struct virtio_told {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * driver_test.c - a guest's driver that means harm, against core/virtio and core/machine: broken rings of every kind, and
- * garbage to every register, at random but the same in each run (LONG in the environment: many more steps).
+ * driver_test.c - a guest's driver that means harm, against core/virtio and core/machine: broken rings of every kind,
+ * and garbage to every register, at random but the same in each run (LONG in the environment: many more steps).
  *
- * What is proved: the process lives, with sanitizers too; a broken ring sets DEVICE_NEEDS_RESET and says why in one line;
- * after a reset the device works again; the log is bounded.
+ * What is proved: the process lives, with sanitizers too; a broken ring sets DEVICE_NEEDS_RESET and says why in one
+ * line; after a reset the device works again; the log is bounded.
  */
 #include <setjmp.h>
 #include <stdarg.h>

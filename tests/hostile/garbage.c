@@ -168,7 +168,8 @@ void garbage_restore(struct garbage *g)
 		uint64_t low = guest_config_read(g->board, slot, at, 4);
 
 		/* A place of its own, 1 MiB for each. */
-		guest_config_write(g->board, slot, at, 4, MEMORY_PLACE + ((uint64_t)slot * PCI_MAX_BARS + bar) * 0x100000);
+		guest_config_write(g->board, slot, at, 4,
+		                   MEMORY_PLACE + ((uint64_t)slot * PCI_MAX_BARS + bar) * 0x100000);
 		if ((low & 0xf) == PCI_BASE_ADDRESS_MEM_TYPE_64)
 			guest_config_write(g->board, slot, PCI_BASE_ADDRESS_0 + 4 * ++bar, 4, 0);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * garbage.h - pseudo-random accesses of a guest that means harm, to one virtio function on a board (virtio_driver.h). Mostly
- * nearly right, because what is wholly wrong gets nowhere. The same seed does the same in each run.
+ * garbage.h - pseudo-random accesses of a guest that means harm, to one virtio function on a board (virtio_driver.h).
+ * Mostly nearly right, because what is wholly wrong gets nowhere. The same seed does the same in each run.
  */
 #ifndef CAPSA_TESTS_HOSTILE_GARBAGE_H
 #define CAPSA_TESTS_HOSTILE_GARBAGE_H

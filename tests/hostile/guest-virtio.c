@@ -48,7 +48,8 @@ static void take_capability(struct device *d, unsigned at)
 		if (d->notify) /* the first counts */
 			break;
 		d->notify = where;
-		d->notify_is_port = config_get(d, PCI_BASE_ADDRESS_0 + 4 * (unsigned)bar, 4) & PCI_BASE_ADDRESS_SPACE_IO;
+		d->notify_is_port =
+			config_get(d, PCI_BASE_ADDRESS_0 + 4 * (unsigned)bar, 4) & PCI_BASE_ADDRESS_SPACE_IO;
 		d->notify_multiplier = (uint32_t)config_get(
 			d, at + offsetof(struct virtio_pci_notify_cap, notify_off_multiplier), 4);
 		break;
@@ -58,7 +59,8 @@ static void take_capability(struct device *d, unsigned at)
 bool device_find(struct device *d, uint16_t virtio_id, const char *name)
 {
 	for (d->slot = 1; d->slot < PCI_MAX_FUNCTIONS; d->slot++) {
-		if (config_get(d, PCI_VENDOR_ID, 2) != VENDOR || config_get(d, PCI_DEVICE_ID, 2) != DEVICE_BASE + virtio_id)
+		if (config_get(d, PCI_VENDOR_ID, 2) != VENDOR ||
+		    config_get(d, PCI_DEVICE_ID, 2) != DEVICE_BASE + virtio_id)
 			continue;
 		d->name = name;
 		device_place(d);

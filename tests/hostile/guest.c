@@ -275,7 +275,9 @@ static void garbage_to_ring(struct device *d)
 		d->avail->idx = (uint16_t)chaos();
 }
 
-/* BARs that are switched off and on at another place each time, over RAM, each other, ECAM and interrupt controllers. */
+/*
+ * BARs that are switched off and on at another place each time, over RAM, each other, ECAM and interrupt controllers.
+ */
 static void bars_on_the_move(struct device *d)
 {
 	memory_write(config_at(d->slot, PCI_BASE_ADDRESS_0 + 4 * (unsigned)below(PCI_MAX_BARS)), 4,

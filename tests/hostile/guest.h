@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest.h - the hostile guest: a program in place of a kernel, entered by the 64-bit boot protocol, that runs alone in a
- * real machine and treats it badly (guest.c), with a small virtio driver of its own (guest-virtio.c).
+ * guest.h - the hostile guest: a program in place of a kernel, entered by the 64-bit boot protocol, that runs alone
+ * in a real machine and treats it badly (guest.c), with a small virtio driver of its own (guest-virtio.c).
  *
- * It speaks through the serial port (`serial = true`), a line a check: "hostile: ok NAME" or "hostile: not ok NAME". How
- * it ends, the command line says: end=poweroff, reset, triple, panic, nowhere (it runs where no memory
- * is) or storm (it never ends); `brief` leaves the long part out.
+ * It speaks through the serial port (`serial = true`), a line a check: "hostile: ok NAME" or "hostile: not ok NAME".
+ * How it ends, the command line says: end=poweroff, reset, triple, panic, nowhere (it runs where no memory is) or
+ * storm (it never ends); `brief` leaves the long part out.
  *
  * Memory is mapped one to one below 4 GiB by capsa's page tables, so it moves every BAR down there first. The devices
  * write to memory at addresses that it makes up: those lie in `scratch` or beyond RAM, never in the program itself.

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads_test.c - vCPUs that get in each other's way while loops serve the device: one starts, uses and resets it again and
- * again, the others write to its registers, BARs and MSI-X table meanwhile. Two queues on two loops, home on a third.
+ * threads_test.c - vCPUs that get in each other's way while loops serve the device: one starts, uses and resets it
+ * again and again, the others write to its registers, BARs and MSI-X table meanwhile. Two queues on two loops, home
+ * on a third.
  *
- * It proves that nothing is freed that somebody uses and nobody waits for ever; with ThreadSanitizer, also that no state is
- * changed without its lock (the rings themselves are shared with a guest and have none).
+ * It proves that nothing is freed that somebody uses and nobody waits for ever; with ThreadSanitizer, also that no
+ * state is changed without its lock (the rings themselves are shared with a guest and have none).
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -179,7 +180,8 @@ static void *meddle(void *ctx)
 			break;
 		case 5:
 			/* Through the window in configuration space. */
-			guest_config_write(&board, own.slot, own.pci_cfg + offsetof(struct virtio_pci_cap, length), 4, 4);
+			guest_config_write(&board, own.slot, own.pci_cfg + offsetof(struct virtio_pci_cap, length), 4,
+			                   4);
 			break;
 		case 6:
 			if (i % 1024 == 6) {
@@ -218,17 +220,17 @@ static void place(struct driver *driver, uint16_t index, struct ring *ring)
 
 static void use(struct driver *driver)
 {
+	unsigned status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 	struct ring rings[2];
 
 	wait_for_reset(driver);
-	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
-	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, status);
 	driver_set(driver, VIRTIO_PCI_COMMON_GFSELECT, 1);
 	driver_set(driver, VIRTIO_PCI_COMMON_GF, 1u << (VIRTIO_F_VERSION_1 - 32));
-	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
+	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, status |= VIRTIO_CONFIG_S_FEATURES_OK);
 	for (uint16_t i = 0; i < 2; i++)
 		place(driver, i, &rings[i]);
-	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	driver_set(driver, VIRTIO_PCI_COMMON_STATUS, status | VIRTIO_CONFIG_S_DRIVER_OK);
 	for (unsigned n = 0; n < 50; n++)
 		for (unsigned i = 0; i < 2; i++) {
 			ring_desc(&rings[i], n % SIZE, 0x200000 + 4096 * i, 64, VRING_DESC_F_WRITE, 0);

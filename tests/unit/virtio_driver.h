@@ -7,8 +7,9 @@
  * refuses to), and interrupts that are routed to an MSI are counted. One board at a time; its program is linked with
  * -Wl,--wrap=ioctl,--wrap=log_line.
  *
- * A driver drives one PCI function as virtio 1.2, 4.1 says: it knows nothing of core/virtio and finds everything through
- * capabilities. A ring is one of its queues; tests write descriptors as they like. guest_*() are plain accesses.
+ * A driver drives one PCI function as virtio 1.2, 4.1 says: it knows nothing of core/virtio and finds everything
+ * through capabilities. A ring is one of its queues; tests write descriptors as they like. guest_*() are plain
+ * accesses.
  *
  * Nothing runs by itself: board_settle() lets the device's loop do what there is to do.
  */

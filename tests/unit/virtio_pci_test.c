@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_pci_test.c - virtio over PCI (virtio 1.2, 4.1) as a guest finds it: capabilities, registers at any width, the window
- * in configuration space, notifications by memory and by port, BARs that move.
+ * virtio_pci_test.c - virtio over PCI (virtio 1.2, 4.1) as a guest finds it: capabilities, registers at any width,
+ * the window in configuration space, notifications by memory and by port, BARs that move.
  */
 #include <linux/virtio_ids.h>
 #include <setjmp.h>
@@ -661,7 +661,8 @@ static void the_largest_shape_fits(void **state)
 	shape.config_size = CAPSA_MAX_CONFIG_SPACE;
 	shape.n_shared_memory = CAPSA_MAX_SHARED_MEMORY;
 	for (unsigned i = 0; i < CAPSA_MAX_SHARED_MEMORY; i++)
-		shape.shared_memory[i] = (struct capsa_shared_memory_setup){ .id = (uint8_t)i, .size = WINDOW_SIZE << i };
+		shape.shared_memory[i] =
+			(struct capsa_shared_memory_setup){ .id = (uint8_t)i, .size = WINDOW_SIZE << i };
 	board.platform.notify_by_port = true;
 	if (try_add(&shape, &device, &err))
 		fail_msg("%s", err.text);

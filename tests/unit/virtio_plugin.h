@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_plugin.h - a plugin's shared object as a device on a board (virtio_driver.h): loaded, configured and walked through
- * its life as core/vm does it. $CAPSA_BUILD says where it was built.
+ * virtio_plugin.h - a plugin's shared object as a device on a board (virtio_driver.h): loaded, configured and walked
+ * through its life as core/vm does it. $CAPSA_BUILD says where it was built.
  */
 #ifndef CAPSA_TESTS_VIRTIO_PLUGIN_H
 #define CAPSA_TESTS_VIRTIO_PLUGIN_H

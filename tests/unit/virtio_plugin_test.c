@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio_plugin_test.c - rng.so and console.so behind core/plugin and core/virtio, used by a guest's driver: end to end but KVM. */
+/*
+ * virtio_plugin_test.c - rng.so and console.so behind core/plugin and core/virtio, used by a guest's driver: end to
+ * end but KVM.
+ */
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
 #include <setjmp.h>
@@ -127,7 +130,7 @@ static void a_console_writes_what_the_guest_says(void **state)
 	static const char text[] = "two buffers, one line\n";
 	char path[] = "/tmp/capsa-console-XXXXXX", entry[128], said[64] = "";
 	int fd = mkstemp(path);
-	uint64_t at;
+	uint64_t at, space;
 
 	(void)state;
 	assert_true(fd >= 0);
@@ -135,8 +138,9 @@ static void a_console_writes_what_the_guest_says(void **state)
 	start("console", entry);
 	assert_true(driver_offered(&driver) & 1u << VIRTIO_CONSOLE_F_SIZE);
 	driver_start(&driver, 1u << VIRTIO_CONSOLE_F_SIZE, rings, 2);
-	assert_int_equal(guest_read(&board, driver.device.address + offsetof(struct virtio_console_config, cols), 2), 132);
-	assert_int_equal(guest_read(&board, driver.device.address + offsetof(struct virtio_console_config, rows), 2), 50);
+	space = driver.device.address;
+	assert_int_equal(guest_read(&board, space + offsetof(struct virtio_console_config, cols), 2), 132);
+	assert_int_equal(guest_read(&board, space + offsetof(struct virtio_console_config, rows), 2), 50);
 	at = board_alloc(&board, sizeof text, 1);
 	memcpy(board_at(&board, at, sizeof text), text, sizeof text);
 	ring_desc(&rings[CONSOLE_TRANSMIT], 0, at, 11, VRING_DESC_F_NEXT, 1);

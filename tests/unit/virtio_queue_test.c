@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_queue_test.c - split virtqueues as a well-behaved driver uses them (virtio 1.2, 2.7): chains, indirect tables, used
- * entries, and who notifies whom when. What a hostile driver does: tests/hostile/driver_test.c.
+ * virtio_queue_test.c - split virtqueues as a well-behaved driver uses them (virtio 1.2, 2.7): chains, indirect
+ * tables, used entries, and who notifies whom when. What a hostile driver does: tests/hostile/driver_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_target.h - the device behind core/virtio in its tests: does what the test says and writes down what it was told.
+ * virtio_target.h - the device behind core/virtio in its tests: does what the test says and writes down what it was
+ * told.
  */
 #ifndef CAPSA_TESTS_VIRTIO_TARGET_H
 #define CAPSA_TESTS_VIRTIO_TARGET_H
