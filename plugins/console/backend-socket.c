@@ -41,6 +41,8 @@
 #define IN_USE "capsa: the console is in use\r\n"
 #define LEFT_LIMIT 65536
 #define CONTROL_LINE 64
+#define CONTROL_LAST_READS 128 /* of what a client said before it left: bounded, whatever it wrote */
+#define MAX_EARLY 4
 
 struct control {
 	int fd; /* -1: none */
@@ -49,6 +51,12 @@ struct control {
 	size_t len;
 	bool skip; /* a line that is too long */
 	struct capsa_watch *watch;
+};
+
+/* A control connection that came before it is known whether its process is the client. */
+struct early {
+	int fd;
+	pid_t pid;
 };
 
 struct sock {
@@ -63,6 +71,9 @@ struct sock {
 	uint64_t consumed;
 	bool told_consumed;
 	struct control control;
+	bool had_control; /* this client */
+	struct early early[MAX_EARLY];
+	unsigned n_early;
 
 	unsigned char *left; /* input of a client that is gone */
 	size_t left_at, left_len;
@@ -80,8 +91,7 @@ static void close_if_over(struct console *c)
 	s->client = -1;
 }
 
-static void control_read(struct console *c);
-static void control_accept(struct console *c);
+static void control_hear_last_lines(struct console *c);
 
 static void end_output(struct console *c)
 {
@@ -90,9 +100,7 @@ static void end_output(struct console *c)
 
 	if (!session_attached(&s->session))
 		return;
-	/* Its last lines were said before it hung up. */
-	control_accept(c);
-	control_read(c);
+	control_hear_last_lines(c);
 	session_end(&s->session, s->told_consumed && s->consumed < sent ? sent - s->consumed : 0);
 }
 
@@ -157,10 +165,14 @@ static size_t socket_read(struct console *c, void *to, size_t room)
 	return 0;
 }
 
+static void accept_clients(struct console *c);
+
 static void socket_pull(struct console *c)
 {
 	struct sock *s = c->backend;
 
+	if (s->n_early)
+		accept_clients(c);
 	if (s->left)
 		console_input(c, NULL);
 }
@@ -214,7 +226,7 @@ static void take_client(struct console *c, int fd, pid_t pid)
 	}
 	s->client = fd;
 	s->client_pid = pid;
-	s->told_consumed = false;
+	s->told_consumed = s->had_control = false;
 	s->in_watch = c->host->watch_add(c->dev, fd, CAPSA_WATCH_READ, on_input, c);
 	if (!s->in_watch || session_begin(&s->session, client) < 0) {
 		c->host->log(c->dev, CAPSA_LOG_WARNING, "a client was refused: out of memory");
@@ -226,6 +238,8 @@ static void take_client(struct console *c, int fd, pid_t pid)
 	}
 }
 
+static void admit_early(struct console *c);
+
 static void accept_clients(struct console *c)
 {
 	struct sock *s = c->backend;
@@ -234,6 +248,7 @@ static void accept_clients(struct console *c)
 
 	while ((fd = listener_accept(&s->data_listener, &pid)) >= 0)
 		take_client(c, fd, pid);
+	admit_early(c);
 }
 
 static void on_client(void *ctx, int fd, unsigned events)
@@ -298,25 +313,27 @@ static void control_bytes(struct console *c, const char *bytes, size_t n)
 	}
 }
 
-static void control_read(struct console *c)
+/* False: no more of it now. */
+static bool control_read(struct console *c)
 {
 	struct control *ctl = &((struct sock *)c->backend)->control;
 	char bytes[512];
 	ssize_t n;
 
-	/* Who floods it waits: once a call. */
 	if (ctl->fd < 0)
-		return;
+		return false;
 	n = recv(ctl->fd, bytes, sizeof bytes, MSG_DONTWAIT);
 	if (n > 0)
 		control_bytes(c, bytes, (size_t)n);
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		control_end(c);
+	return n > 0;
 }
 
 static void on_control(void *ctx, int fd, unsigned events)
 {
 	(void)fd, (void)events;
+	/* Who floods it waits: once a call. */
 	control_read(ctx);
 }
 
@@ -341,6 +358,7 @@ static void control_take(struct console *c, int fd, pid_t pid)
 		ctl->fd = -1;
 		return;
 	}
+	s->had_control |= control_is_clients(s);
 	if (control_is_clients(s))
 		snprintf(answer, sizeof answer, "backlog %llu\n", (unsigned long long)s->session.replayed);
 	if (send(fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -355,6 +373,40 @@ static void control_accept(struct console *c)
 
 	while ((fd = listener_accept(&s->control_listener, &pid)) >= 0)
 		control_take(c, fd, pid);
+}
+
+/* The connections that waited for their process to become the client, or not. */
+static void admit_early(struct console *c)
+{
+	struct sock *s = c->backend;
+
+	for (unsigned i = 0; i < s->n_early; i++)
+		control_take(c, s->early[i].fd, s->early[i].pid);
+	s->n_early = 0;
+}
+
+/*
+ * What the client said before it hung up. Its connection may not have been accepted yet, and behind that there may be
+ * the one of the next client, who is not to be mistaken for a stranger: it waits until its turn.
+ */
+static void control_hear_last_lines(struct console *c)
+{
+	struct sock *s = c->backend;
+	unsigned reads = 0;
+	pid_t pid;
+	int fd;
+
+	while (!s->had_control && s->n_early < MAX_EARLY &&
+	       (fd = listener_accept(&s->control_listener, &pid)) >= 0) {
+		if (pid == s->client_pid)
+			control_take(c, fd, pid);
+		else
+			s->early[s->n_early++] = (struct early){ fd, pid };
+	}
+	while (reads++ < CONTROL_LAST_READS && control_is_clients(s) && control_read(c))
+		;
+	if (s->n_early)
+		console_pull(c);
 }
 
 static void on_control_client(void *ctx, int fd, unsigned events)
@@ -488,6 +540,8 @@ static void socket_destroy(struct console *c)
 		session_free(&s->session);
 	if (s->control.fd >= 0)
 		close(s->control.fd);
+	for (unsigned i = 0; i < s->n_early; i++)
+		close(s->early[i].fd);
 	if (s->client >= 0)
 		close(s->client);
 	free(s->left);

@@ -698,6 +698,103 @@ static void what_a_client_had_no_use_for_is_kept_for_the_next(void **state)
 	console_end(dev);
 }
 
+/* A client in a process of its own that has made use of 5 bytes; it has left when this returns. */
+static void client_leaves_after_5_bytes(const char *control_path)
+{
+	int ready[2], go[2], client, control, status;
+	char byte = 0;
+	pid_t child;
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(go[1]);
+		client = connect_to(path);
+		control = connect_to(control_path);
+		if (client < 0 || control < 0 || write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 0)
+			_exit(1);
+		_exit(write(control, "consumed 5\n", 11) != 11);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	host_settle(dev);
+	close(go[0]);
+	close(go[1]);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/* One command of a script after the other: the second connects before the first one's end has been seen. */
+static void a_client_right_behind_another_gets_the_rest(void **state)
+{
+	char control_path[600], answer[64] = "";
+	int client, control;
+
+	(void)state;
+	snprintf(control_path, sizeof control_path, "%s.ctl", path);
+	for (unsigned same_process = 0; same_process < 2; same_process++) {
+		console_begin(dev, (struct console_keys){ .backend = "socket", .path = path });
+		guest_says(dev, "login: ", 7);
+		host_settle(dev);
+		if (same_process) {
+			client = connect_to(path);
+			control = connect_to(control_path);
+			host_settle(dev);
+			assert_int_equal(write(control, "consumed 5\n", 11), 11);
+			close(control);
+			close(client);
+		} else {
+			client_leaves_after_5_bytes(control_path);
+		}
+		client = connect_to(path);
+		control = connect_to(control_path);
+		host_settle(dev);
+		memset(answer, 0, sizeof answer);
+		assert_int_equal(take(control, answer, sizeof answer), 10);
+		assert_string_equal(answer, "backlog 2\n");
+		assert_takes(client, ": ");
+		close(client);
+		close(control);
+		console_end(dev);
+		free(dev);
+		dev = calloc(1, sizeof *dev);
+		assert_non_null(dev);
+	}
+}
+
+static void a_stranger_at_the_control_socket_is_told_so(void **state)
+{
+	char control_path[600], answer[64] = "";
+	int client, control, status;
+	pid_t child;
+
+	(void)state;
+	snprintf(control_path, sizeof control_path, "%s.ctl", path);
+	console_begin(dev, (struct console_keys){ .backend = "socket", .path = path });
+	client = connect_to(path);
+	control = connect_to(control_path);
+	host_settle(dev);
+	assert_int_equal(take(control, answer, sizeof answer), 10);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		control = connect_to(control_path);
+		_exit(!(read(control, answer, sizeof answer) == 5 && memcmp(answer, "busy\n", 5) == 0));
+	}
+	while (waitpid(child, &status, WNOHANG) == 0)
+		host_step(dev, 10);
+	assert_int_equal(status, 0);
+	assert_int_equal(write(control, "winsize 90 30\n", 14), 14);
+	host_settle(dev);
+	assert_int_equal(dev->config.cols, 90);
+	close(client);
+	close(control);
+	console_end(dev);
+}
+
 static void a_number_that_makes_no_sense_is_no_harm(void **state)
 {
 	char control_path[600];
@@ -930,6 +1027,8 @@ int main(void)
 		TEST(a_client_that_stopped_talking_still_listens),
 		TEST(the_window_is_told_over_the_control_socket),
 		TEST(what_a_client_had_no_use_for_is_kept_for_the_next),
+		TEST(a_client_right_behind_another_gets_the_rest),
+		TEST(a_stranger_at_the_control_socket_is_told_so),
 		TEST(a_number_that_makes_no_sense_is_no_harm),
 		TEST(a_socket_that_was_left_behind_is_replaced),
 		TEST(what_is_no_socket_is_left_alone),
