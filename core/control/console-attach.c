@@ -113,6 +113,7 @@ static int attend(struct attachment *a, struct error *err)
 			continue;
 		}
 		if (waits[2].revents) {
+			terminal_hear();
 			terminal_ready();
 			tell_size(a);
 		}

@@ -7,6 +7,9 @@
  * would report without end. So inotify watches the slave's node: each open and close of it is an event, after which
  * the master is asked (poll: POLLHUP) whether somebody is there. While somebody is, the master is watched as usual;
  * its hang-up ends the session.
+ *
+ * Nor is a master told that its window has another size. It is looked at when the slave is opened or closed, and with
+ * every input: whoever has resized a window sooner or later types.
  */
 #include "backend.h"
 
@@ -49,12 +52,22 @@ static bool somebody_there(const struct pty *p)
 	return poll(&poll_fd, 1, 0) >= 0 && !(poll_fd.revents & POLLHUP);
 }
 
+static void look_at_window(struct console *c)
+{
+	struct pty *p = c->backend;
+	unsigned cols = 0, rows = 0;
+
+	terminal_window(p->master, &cols, &rows);
+	console_window(c, cols, rows, true);
+}
+
 static void on_input(void *ctx, int fd, unsigned events)
 {
 	struct console *c = ctx;
 	struct pty *p = c->backend;
 
 	(void)fd, (void)events;
+	look_at_window(c);
 	console_input(c, p->in_watch);
 }
 
@@ -62,14 +75,12 @@ static void look(struct console *c)
 {
 	struct pty *p = c->backend;
 	struct descriptor client = { .fd = p->master, .kind = DESCRIPTOR_NONBLOCKING };
-	unsigned cols = 0, rows = 0;
 
 	if (!somebody_there(p)) {
 		client_lost(c);
 		return;
 	}
-	terminal_window(p->master, &cols, &rows);
-	console_window(c, cols, rows, true);
+	look_at_window(c);
 	if (session_attached(&p->session))
 		return;
 	p->in_watch = c->host->watch_add(c->dev, p->master, CAPSA_WATCH_READ, on_input, c);

@@ -104,6 +104,7 @@ static void on_terminal(void *ctx, int fd, unsigned events)
 	struct console *c = ctx;
 
 	(void)fd, (void)events;
+	terminal_hear();
 	if (terminal_ready())
 		look_again(c);
 	update_window(c, true);

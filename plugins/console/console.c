@@ -253,6 +253,10 @@ void console_window(struct console *c, unsigned cols, unsigned rows, bool tell)
 		cols = c->options.cols;
 		rows = c->options.rows;
 	}
+	if (cols == c->cols && rows == c->rows)
+		return;
+	c->cols = cols;
+	c->rows = rows;
 	space.cols = htole16((uint16_t)cols);
 	space.rows = htole16((uint16_t)rows);
 	c->host->config_set(c->dev, 0, &space, offsetof(struct virtio_console_config, max_nr_ports), tell);

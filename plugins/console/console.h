@@ -53,6 +53,7 @@ struct console {
 	const struct backend_ops *ops;
 	void *backend;
 	bool active;
+	unsigned cols, rows; /* as the guest was told */
 	struct console_output output;
 	struct capsa_deferred *pull; /* asks the backend for input that no watch tells of */
 	uint64_t *rx_bytes, *tx_bytes, *dropped_bytes;
@@ -69,7 +70,7 @@ void console_input(struct console *console, struct capsa_watch *watch);
 void console_pull(struct console *console);
 /* After -EAGAIN from ops->write(): it is worth trying again. */
 void console_output_ready(struct console *console);
-/* The size of the window that the guest draws in, in characters; zeros: the configured one. */
+/* The size of the window that the guest draws in, in characters; zeros: the configured one. The same again is no news. */
 void console_window(struct console *console, unsigned cols, unsigned rows, bool tell);
 void console_count_dropped(struct console *console, uint64_t bytes);
 

@@ -203,16 +203,19 @@ int terminal_take(int fd, int *event_fd)
 	return 0;
 }
 
-bool terminal_ready(void)
+void terminal_hear(void)
 {
 	uint64_t ignored;
+
+	if (terminal.taken && read(terminal.event_fd, &ignored, sizeof ignored) < 0)
+		return; /* somebody has heard of it already */
+}
+
+bool terminal_ready(void)
+{
 	bool is_new;
 
-	if (!terminal.taken)
-		return false;
-	if (read(terminal.event_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
-		return false;
-	if (!in_foreground())
+	if (!terminal.taken || !in_foreground())
 		return false;
 	/* is_raw before the modes, so that a signal in between restores them. */
 	is_new = atomic_exchange(&terminal.continued, false);

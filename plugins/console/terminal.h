@@ -27,6 +27,8 @@
  * may have changed or the process was continued. 0, -EBUSY: taken already, or -errno.
  */
 int terminal_take(int fd, int *event_fd);
+/* To be called when it is, before terminal_ready() and terminal_window(): what happens later makes it readable again. */
+void terminal_hear(void);
 /* True in the foreground, where it makes the terminal raw if it is not: then it may be read. */
 bool terminal_ready(void);
 /* Any number of times. */

@@ -6,6 +6,7 @@
 #include "tests/unit/console_host.h"
 
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -958,6 +959,32 @@ static void a_pty_keeps_what_came_before_its_reader(void **state)
 	console_end(dev);
 }
 
+static void a_pty_tells_its_window_with_the_next_key(void **state)
+{
+	struct winsize size = { .ws_col = 101, .ws_row = 51 };
+	unsigned told;
+	int client;
+
+	(void)state;
+	console_begin(dev, (struct console_keys){ .backend = "pty", .path = path });
+	guest_room(dev, 64);
+	client = open(path, O_RDWR | O_NOCTTY);
+	host_settle(dev);
+	assert_int_equal(dev->config.cols, 80); /* it has none yet: the configured one */
+	told = dev->told;
+	assert_int_equal(ioctl(client, TIOCSWINSZ, &size), 0);
+	assert_int_equal(write(client, "a", 1), 1);
+	host_settle(dev);
+	assert_int_equal(dev->config.cols, 101);
+	assert_int_equal(dev->config.rows, 51);
+	assert_int_equal(dev->told, told + 1);
+	assert_int_equal(write(client, "b", 1), 1);
+	host_settle(dev);
+	assert_int_equal(dev->told, told + 1); /* the same again is no news */
+	close(client);
+	console_end(dev);
+}
+
 static void wrong_keys_are_refused_with_a_remedy(void **state)
 {
 	static const struct {
@@ -1036,6 +1063,7 @@ int main(void)
 		TEST(the_default_socket_is_named_after_the_device),
 		TEST(a_socket_elsewhere_is_linked_where_the_verb_looks),
 		TEST(a_pty_keeps_what_came_before_its_reader),
+		TEST(a_pty_tells_its_window_with_the_next_key),
 		TEST(wrong_keys_are_refused_with_a_remedy),
 		TEST(two_consoles_do_not_share_standard_output),
 	};

@@ -290,11 +290,30 @@ static void a_new_window_size_is_told_to_the_guest(void **state)
 }
 
 /* SIGTSTP stops no process that has no shell above it: it must not end up with the shell's modes either. */
+/* Both are there in one turn of the loop: reading the key must not swallow the news. */
+static void a_new_size_is_told_although_a_key_came_with_it(void **state)
+{
+	struct winsize size = { .ws_col = 77, .ws_row = 22 };
+	char first, second;
+	int status;
+
+	(void)state;
+	kill(s.child, SIGSTOP);
+	assert_int_equal(waitpid(s.child, &status, WUNTRACED), s.child);
+	assert_int_equal(ioctl(s.master, TIOCSWINSZ, &size), 0);
+	assert_int_equal(write(s.master, "k", 1), 1);
+	kill(s.child, SIGCONT);
+	first = hear();
+	second = hear();
+	assert_true((first == 'k' && second == 77) || (first == 77 && second == 'k'));
+}
+
 static void what_cannot_be_stopped_stays_raw(void **state)
 {
 	(void)state;
 	kill(s.child, SIGTSTP);
-	assert_int_equal(hear(), 90);
+	assert_int_equal(write(s.master, "k", 1), 1);
+	assert_int_equal(hear(), 'k');
 	assert_true(is_raw());
 }
 
@@ -420,6 +439,7 @@ int main(void)
 		TEST(escape_q_asks_for_power_off),
 		TEST(other_keys_reach_the_guest_as_they_are),
 		TEST(a_new_window_size_is_told_to_the_guest),
+		TEST(a_new_size_is_told_although_a_key_came_with_it),
 		TEST(what_cannot_be_stopped_stays_raw),
 		TEST(stopped_it_is_the_shells_and_continued_raw_again),
 		TEST(in_the_background_the_terminal_is_left_alone),
