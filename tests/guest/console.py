@@ -74,15 +74,13 @@ class Terminal(Screen):
 
     def end(self):
         """The status of the command, which has restored the terminal."""
+        deadline = time.monotonic() + LIMIT
         while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it does not end; the screen shows {self.text[-800:]!r}"
             if select.select([self.fd], [], [], 0.05)[0]:
                 self.more()
         assert termios.tcgetattr(self.slave) == self.before, "the terminal is not as it was"
         return self.process.returncode
-
-
-def run_machine(conf, *options, **more):
-    return Terminal([CAPSA, "-c", conf, *options], **more)
 
 
 def size_is(screen, cols, rows):
@@ -218,6 +216,78 @@ def push(path):
 def as_many_as_fit(seconds):
     """Up to 64 blocks that take so long each; an emulator on a busy machine may be slow."""
     return 64 if os.environ.get("LONG") else max(4, min(64, int(25 / seconds)))
+
+
+def machine(conf, *options, **more):
+    """A machine on a terminal of its own, up to its shell."""
+    t = Terminal([CAPSA, "-c", conf, "--append", "quiet", *options], **more)
+    t.see(b"Welcome to capsa")
+    t.see(b"# ")
+    return t
+
+
+def stdio_serves(conf):
+    """A terminal is the guest's, and its own again at the guest's power-off."""
+    t = machine(conf, cols=100, rows=40)
+    assert t.is_raw()
+    size_is(t, 100, 40)
+    t.resize(133, 44)
+    size_is(t, 133, 44)
+    t.type(b"sh -c 'echo be''gun; exec sleep 1000'\r")
+    t.see(b"\nbegun\r")
+    t.type(b"\x03")  # the guest's, not ours
+    t.type(b"echo $((6*7))\r")
+    t.see(b"\n42\r")
+    t.type(b"\x1d?")
+    t.see(b"after \\^\\]: q powers the machine off")
+    t.type(b"poweroff -f\r")
+    assert t.end() == 0, t.process.returncode
+
+
+def stdio_escapes(conf):
+    """^] q asks for power off."""
+    t = machine(conf)
+    t.type(b"\x1dq")
+    assert t.end() == 0, t.process.returncode
+
+
+def stdio_signalled(conf):
+    """Each signal that asks for the end, and a second one of another kind: the terminal is restored."""
+    for first, second in ((signal.SIGINT, signal.SIGHUP), (signal.SIGTERM, signal.SIGINT)):
+        t = Terminal([CAPSA, "-c", conf])
+        t.see(b"Welcome to capsa")
+        assert t.is_raw()
+        t.process.send_signal(first)
+        t.see(b"asking the guest to power off")
+        t.process.send_signal(second)
+        assert t.end() == 0, t.process.returncode
+
+
+def pty_serves(conf, link):
+    """Who opens the pseudo-terminal finds the guest there, and may come again."""
+    capsa = subprocess.Popen([CAPSA, "-c", conf, "--append", "quiet"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    news = Screen(capsa.stderr.fileno())
+    slave = news.see(rb"the console is (/dev/pts/[0-9]+)")[1].decode()
+    assert os.path.realpath(link) == slave, os.readlink(link)
+    t = Screen(os.open(link, os.O_RDWR | os.O_NOCTTY))
+    t.see(b"Welcome to capsa")
+    t.see(b"# ")
+    fcntl.ioctl(t.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 41, 101, 0, 0))
+    size_is(t, 101, 41)
+    t.type(b"echo la''ter; sleep 1; echo while nobody looked\r")
+    t.see(b"\nlater\r")
+    os.close(t.fd)
+    t = Screen(os.open(link, os.O_RDWR | os.O_NOCTTY))
+    t.see(b"while nobody looked\r")
+    # Every byte is the guest's, control characters too.
+    t.type(b"stty raw -echo; echo go; head -c 6 | hexdump -C; stty sane\r")
+    t.see(b"go\n")
+    t.type(b"\x03\x11\x13\x1a\x7f\xff")
+    t.see(b"03 11 13 1a 7f ff")
+    t.see(b"# ")
+    t.type(b"poweroff -f\r")
+    assert capsa.wait(LIMIT) == 0, capsa.returncode
+    assert not os.path.lexists(link), "the link is still there"
 
 
 def main():

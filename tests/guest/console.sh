@@ -67,6 +67,73 @@ told() {
 	grep ' MiB in ' "$work/output.txt" | sed 's/^/# /'
 }
 
+# ---- the other backends ----
+
+stdio_to_the_end() {
+	machine stdio
+	peer stdio_serves "$work/stdio.conf"
+}
+
+escape_key_powers_off() {
+	machine escape
+	peer stdio_escapes "$work/escape.conf"
+}
+
+signals_restore_the_terminal() {
+	machine signals
+	peer stdio_signalled "$work/signals.conf"
+}
+
+pty_from_end_to_end() {
+	machine pty "devices = ( { plugin = \"console\"; backend = \"pty\"; path = \"$work/link\"; } );"
+	peer pty_serves "$work/pty.conf" "$work/link"
+}
+
+numbers='i=0; while [ $i -lt 3000 ]; do echo "number $i of the console"; i=$((i+1)); done'
+
+file_has_it_all() {
+	machine file "devices = ( { plugin = \"console\"; backend = \"file\"; path = \"$work/log\"; } );"
+	run_machine file --append "quiet $(run_words "stty -onlcr; $numbers")" || return
+	grep '^number' "$work/log" | cmp - <(for ((i = 0; i < 3000; i++)); do echo "number $i of the console"; done)
+}
+
+# full COMMAND...: a machine that says more than its file can take, run by that command
+full() {
+	local status
+	machine full "devices = ( { plugin = \"console\"; backend = \"file\"; path = \"$work/full/log\"; } );"
+	mkdir -p "$work/full"
+	"$@" timeout "$limit" "$capsa" -c "$work/full.conf" --append "quiet $(run_words "$numbers")" \
+		</dev/null >"$work/said.txt" 2>&1
+	status=$?
+	[ $status = 0 ] && [ "$(grep -c 'output is thrown away' "$work/said.txt")" = 1 ]
+}
+
+on_a_small_disk() {
+	unshare -r -m sh -c 'mount -t tmpfs -o size=16k tmpfs "$0" && "$@"' "$work/full" "$@"
+}
+
+with_a_small_limit() (
+	ulimit -f 16
+	"$@"
+)
+
+full_disk_harms_nobody() {
+	full on_a_small_disk && grep -q 'No space left on device' "$work/said.txt"
+}
+
+file_limit_harms_nobody() {
+	full with_a_small_limit && grep -q 'File too large' "$work/said.txt" && [ "$(stat -c %s "$work/full/log")" = 16384 ]
+}
+
+reader_that_leaves_harms_nobody() {
+	local statuses
+	machine head
+	timeout "$limit" "$capsa" -c "$work/head.conf" --append "quiet $(run_words "$numbers")" </dev/null \
+		2>"$work/said.txt" | head -n 1 >"$work/console.txt"
+	statuses="${PIPESTATUS[*]}"
+	[ "$statuses" = '0 0' ] && grep -q 'standard output: Broken pipe' "$work/said.txt"
+}
+
 it_starts >"$work/start" 2>&1 || cat "$work/start"
 check "a script runs commands in the guest" commands_run
 check "patterns are found, and what one connection leaves is there for the next" patterns_are_found
@@ -75,4 +142,12 @@ check "a terminal is attached: keys, window size, escape, signals" it_attaches
 told "64 MiB come from the guest to a slow reader unharmed, and capsa stores none of it" bytes_arrive
 told "64 MiB come to the guest unharmed" bytes_arrive_in_the_guest
 check "the end of a machine that is attended is told" the_end_is_told
+check "stdio: the terminal is the guest's, and restored when it powers off" stdio_to_the_end
+check "stdio: the escape key powers off, the terminal is restored" escape_key_powers_off
+check "stdio: SIGINT, SIGHUP and SIGTERM restore the terminal" signals_restore_the_terminal
+check "pty: who opens it finds the guest, again and again" pty_from_end_to_end
+check "file: it has every line" file_has_it_all
+check "file: a full disk is told once, the guest goes on" full_disk_harms_nobody
+check "file: so is a limit of its size" file_limit_harms_nobody
+check "stdio: a reader that leaves is told once, the guest goes on" reader_that_leaves_harms_nobody
 finish
