@@ -148,12 +148,24 @@ static int start(void *self)
 	return c->ops->start(c);
 }
 
+static void set_window(struct console *c, bool tell)
+{
+	struct virtio_console_config space = {
+		.cols = htole16((uint16_t)c->cols),
+		.rows = htole16((uint16_t)c->rows),
+	};
+
+	c->host->config_set(c->dev, 0, &space, offsetof(struct virtio_console_config, max_nr_ports), tell);
+}
+
 static int activate(void *self, uint64_t features)
 {
 	struct console *c = self;
 
-	(void)features;
 	c->active = true;
+	/* Linux looks at the size when it is told that it has changed, and not before. */
+	if (features & UINT64_C(1) << VIRTIO_CONSOLE_F_SIZE)
+		set_window(c, true);
 	console_pull(c);
 	return 0;
 }
@@ -246,8 +258,6 @@ void console_pull(struct console *c)
 
 void console_window(struct console *c, unsigned cols, unsigned rows, bool tell)
 {
-	struct virtio_console_config space;
-
 	/* Serial lines and scripts know no size. */
 	if (!cols || !rows) {
 		cols = c->options.cols;
@@ -257,9 +267,7 @@ void console_window(struct console *c, unsigned cols, unsigned rows, bool tell)
 		return;
 	c->cols = cols;
 	c->rows = rows;
-	space.cols = htole16((uint16_t)cols);
-	space.rows = htole16((uint16_t)rows);
-	c->host->config_set(c->dev, 0, &space, offsetof(struct virtio_console_config, max_nr_ports), tell);
+	set_window(c, tell);
 }
 
 void console_count_dropped(struct console *c, uint64_t bytes)

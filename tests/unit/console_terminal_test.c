@@ -42,7 +42,7 @@ static void former_winch(int signo)
 
 static void child_main(void)
 {
-	unsigned told = 0;
+	unsigned told;
 	size_t input = 0;
 
 	signal(SIGWINCH, former_winch);
@@ -50,6 +50,7 @@ static void child_main(void)
 	signal(SIGSEGV, SIG_DFL);
 	signal(SIGABRT, SIG_DFL);
 	console_begin(&device, (struct console_keys){ .backend = "stdio" });
+	told = device.told;
 	for (unsigned i = 0; i < 32; i++)
 		guest_room(&device, 16);
 	tell('r');
