@@ -134,13 +134,24 @@ reader_that_leaves_harms_nobody() {
 	[ "$statuses" = '0 0' ] && grep -q 'standard output: Broken pipe' "$work/said.txt"
 }
 
+# Messages go to a pipe that nobody reads, and the console to a socket.
+messages_nobody_reads_harm_nobody() {
+	machine deaf "$socket_console"
+	timeout "$limit" python3 -c 'import os, signal, sys
+r, w = os.pipe()
+os.close(r)
+os.dup2(w, 2)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$capsa" -c "$work/deaf.conf" --append 'quiet capsa.demo=poweroff' </dev/null
+}
+
 it_starts >"$work/start" 2>&1 || cat "$work/start"
 check "a script runs commands in the guest" commands_run
 check "patterns are found, and what one connection leaves is there for the next" patterns_are_found
 check "a time-out is told with the last lines" time_outs_are_told
 check "a terminal is attached: keys, window size, escape, signals" it_attaches
-told "64 MiB come from the guest to a slow reader unharmed, and capsa stores none of it" bytes_arrive
-told "64 MiB come to the guest unharmed" bytes_arrive_in_the_guest
+told "up to 64 MiB come from the guest to a slow reader unharmed, and capsa stores none of it" bytes_arrive
+told "up to 64 MiB come to the guest unharmed" bytes_arrive_in_the_guest
 check "the end of a machine that is attended is told" the_end_is_told
 check "stdio: the terminal is the guest's, and restored when it powers off" stdio_to_the_end
 check "stdio: the escape key powers off, the terminal is restored" escape_key_powers_off
@@ -150,4 +161,5 @@ check "file: it has every line" file_has_it_all
 check "file: a full disk is told once, the guest goes on" full_disk_harms_nobody
 check "file: so is a limit of its size" file_limit_harms_nobody
 check "stdio: a reader that leaves is told once, the guest goes on" reader_that_leaves_harms_nobody
+check "messages that nobody reads end no machine" messages_nobody_reads_harm_nobody
 finish
