@@ -89,6 +89,9 @@ class Machine:
                 control, _ = self.control.accept()
             except OSError:
                 return
+            # What a client said before it left comes before what the next one says.
+            if self.client and self.hung_up():
+                self.ear.join()
             with self.changed:
                 if self.client and not self.hung_up():
                     control.sendall(b"busy\n")
@@ -105,12 +108,16 @@ class Machine:
                 self.client = client
                 self.clients += 1
                 self.changed.notify_all()
-            threading.Thread(target=self.listen_to, args=(client,), daemon=True).start()
+            self.ear = threading.Thread(target=self.listen_to, args=(client,), daemon=True)
+            self.ear.start()
             threading.Thread(target=self.obey, args=(control,), daemon=True).start()
 
     def hung_up(self):
+        client = self.client
+        if not client:
+            return False
         poll = select.poll()
-        poll.register(self.client, 0)
+        poll.register(client, 0)
         return bool(poll.poll(0))
 
     def listen_to(self, client):
@@ -119,6 +126,8 @@ class Machine:
                 heard = client.recv(65536)
             except OSError:
                 heard = b""
+            if heard and self.shell:
+                os.write(self.pty, heard)
             with self.changed:
                 if not heard:
                     if self.client is client:
@@ -127,8 +136,6 @@ class Machine:
                     return
                 self.heard += heard
                 self.changed.notify_all()
-            if self.shell:
-                os.write(self.pty, heard)
 
     def obey(self, control):
         try:
