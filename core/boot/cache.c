@@ -22,11 +22,14 @@
  * Pieces of 2 MiB that are nothing but zeros (a kernel stores some of its zeroed data) are noted:
  * there the guest's own memory stays, in huge pages, where a mapped file would cost it a fault
  * and a copy for each small page that it writes to. The
- * trailer is written last and its place is the file's end: an entry that is too short, longer,
+ * trailer is written last and is what extends the file to its end: an entry that is too short, longer,
  * of another format, name, owner, or writable by others is no entry and is built anew. An
  * entry gets its name by rename(2) when it is whole, so readers take no lock. There is no
  * fsync: file systems in use extend a file on disk after its data, and what a crash
  * leaves is then too short, which costs one more unpacking.
+ *
+ * What a killed process was writing is removed by the next one that holds the lock, before it writes itself: with the lock
+ * held nobody else writes, so nothing has to be guessed from times, and a full disk is not kept full.
  *
  * Entries may be removed at any time: who has one open or mapped keeps it.
  */
@@ -55,7 +58,7 @@
 #define LINKS_MAX 64
 #define SETTLED_AFTER 2 /* seconds; the coarsest time stamps of a file system are that coarse */
 #define TOUCH_AFTER 3600
-#define TEMP_LIFETIME 3600
+#define TEMP_LIFETIME 3600 /* of what is being written where there are no locks */
 
 #define FORMAT_MAGIC 0x324b617370614331ull
 #define HUGE_PAGE (2ull << 20)
@@ -80,6 +83,7 @@ struct cache {
 	char *path;
 	int dir;
 	int lock;
+	bool locked;
 };
 
 static uint32_t trailer_check(const struct trailer *trailer)
@@ -191,17 +195,52 @@ void cache_close(struct cache *cache)
 	free(cache);
 }
 
+static DIR *list_folder(const struct cache *cache)
+{
+	int fd = openat(cache->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+/* Removes what killed processes were writing. */
+static void sweep(const struct cache *cache)
+{
+	DIR *dir = list_folder(cache);
+	const struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		struct stat st;
+
+		if (strncmp(d->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) ||
+		    fstatat(cache->dir, d->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		/* A link is made without the lock; whoever misses his goes on without. */
+		if (cache->locked || st.st_mtim.tv_sec + TEMP_LIFETIME < time(NULL))
+			(void)unlinkat(cache->dir, d->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /*
  * Without a lock (read-only folder, a file system that has none) all still works: some
  * processes then unpack the same kernel, and the last one's entry stays.
  */
 void cache_lock(struct cache *cache)
 {
+	int rc;
+
 	cache->lock = openat(cache->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (cache->lock < 0)
 		return;
-	while (flock(cache->lock, LOCK_EX) && errno == EINTR)
-		;
+	do
+		rc = flock(cache->lock, LOCK_EX);
+	while (rc && errno == EINTR);
+	cache->locked = !rc;
+	sweep(cache);
 }
 
 static bool trailer_valid(const struct trailer *t, const uint8_t key[CACHE_KEY_SIZE], uint64_t file_size)
@@ -348,6 +387,8 @@ static int write_exactly(int fd, const void *from, uint64_t len, uint64_t offset
 
 static int write_entry(int fd, const struct trailer *t, const struct kernel_image *image, const uint8_t *unpacked)
 {
+	uint8_t last[KERNEL_PAGE] = { 0 };
+
 	for (unsigned i = 0; i < image->n_segments; i++) {
 		const struct kernel_segment *s = &image->segments[i];
 		int rc = write_exactly(fd, unpacked + s->offset, s->file_size, t->offset + s->address - t->start);
@@ -355,10 +396,8 @@ static int write_entry(int fd, const struct trailer *t, const struct kernel_imag
 		if (rc)
 			return rc;
 	}
-	/* Before the trailer, so that the file ends where the trailer says even though the trailer is shorter. */
-	if (ftruncate(fd, (off_t)t->file_size))
-		return -errno;
-	return write_exactly(fd, t, sizeof *t, t->file_size - KERNEL_PAGE);
+	memcpy(last, t, sizeof *t);
+	return write_exactly(fd, last, sizeof last, t->file_size - KERNEL_PAGE);
 }
 
 int cache_store(struct cache *cache, const uint8_t key[CACHE_KEY_SIZE], const struct kernel_image *image,
@@ -441,31 +480,20 @@ static int by_last_use(const void *a, const void *b)
 /* Lists the names with that suffix, newest first; `*n` of them. NULL: none, or no memory. */
 static struct listed *list_names(struct cache *cache, const char *suffix, size_t *n)
 {
-	int fd = openat(cache->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = list_folder(cache);
 	struct listed *list = NULL;
 	const struct dirent *d;
 	size_t room = 0;
 
 	*n = 0;
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return NULL;
-	}
 	while ((d = readdir(dir))) {
 		struct stat st;
 
-		if (!has_suffix(d->d_name, suffix) && strncmp(d->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
+		if (!has_suffix(d->d_name, suffix) || !strncmp(d->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) ||
+		    strlen(d->d_name) >= NAME_SIZE || fstatat(cache->dir, d->d_name, &st, AT_SYMLINK_NOFOLLOW))
 			continue;
-		if (strlen(d->d_name) >= NAME_SIZE || fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW))
-			continue;
-		if (!strncmp(d->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX))) {
-			/* Left behind by a process that was killed. */
-			if (st.st_mtim.tv_sec + TEMP_LIFETIME < time(NULL))
-				(void)unlinkat(fd, d->d_name, 0);
-			continue;
-		}
 		if (*n == room) {
 			struct listed *more = realloc(list, (room + 64) * sizeof *list);
 

@@ -105,7 +105,7 @@ struct cache; /* an open cache folder */
 /* NULL with err where there is none that can be trusted or made. */
 struct cache *cache_open(struct error *err);
 void cache_close(struct cache *cache);
-/* Waits until no other process fills the cache; cache_close() gives it free. */
+/* Waits until no other process fills the cache, and removes what killed ones left; cache_close() gives it free. */
 void cache_lock(struct cache *cache);
 /* Looks the kernel up by the file's identity, or by its content; true: fd, image, header, version, cache_path are set.
  */
