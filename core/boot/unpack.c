@@ -45,8 +45,8 @@ struct span {
 #define ZSTD "libzstd.so.1"
 
 /*
- * Fills the whole of `out`, from streams that end properly. 0, -EINVAL: damaged, -ELIBACC: the library is not
- * installed.
+ * Fills the whole of `out`, from streams that end properly. 0, -EINVAL: damaged, -ELIBACC: the library cannot be
+ * loaded.
  */
 typedef int unpack_fn(const struct span *span);
 
@@ -206,7 +206,7 @@ int unpack_payload(const uint8_t *payload, size_t len, uint8_t **out, size_t *ou
 	rc = packing->unpack(&span);
 	if (rc) {
 		munmap(span.out, span.out_len);
-		return rc == -ELIBACC ? error_set(err, ELIBACC, "the library for %s payloads (%s) is not installed", packing->name,
+		return rc == -ELIBACC ? error_set(err, ELIBACC, "the library for %s payloads (%s) cannot be loaded; is it installed?", packing->name,
 		                                  packing->library) :
 					error_set(err, EINVAL, "the %s payload is damaged; copy it again", packing->name);
 	}

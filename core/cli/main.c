@@ -71,6 +71,17 @@ static void print_help(void)
 	      stdout);
 }
 
+/* getopt(3) stands behind `word`, or in the midst of it where that is "-xyz"; optopt is the letter then. */
+static int bad_option(bool lacks_argument, const char *word)
+{
+	const char letter[] = { '-', (char)optopt, '\0' };
+	const char *option = optopt && strncmp(word, "--", 2) != 0 ? letter : word;
+
+	if (lacks_argument)
+		return fail(EXIT_USAGE, "what shall %s be? `capsa --help` tells the options", option);
+	return fail(EXIT_USAGE, "no option %s, or not in that form; `capsa --help` tells the options", option);
+}
+
 static int run_verb(int argc, char **argv)
 {
 	const char *names[32];
@@ -185,8 +196,8 @@ int main(int argc, char **argv)
 
 	if (!open_standard_descriptors())
 		return EXIT_FAILED;
-	/* "+": options end at the verb, whose own they are from there. */
-	while ((c = getopt_long(argc, argv, "+c:a:nvqhV", long_options, NULL)) != -1) {
+	/* "+": options end at the verb, whose own they are from there. ":": the words for a bad one are ours. */
+	while ((c = getopt_long(argc, argv, "+:c:a:nvqhV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			if (options.file)
@@ -211,7 +222,7 @@ int main(int argc, char **argv)
 		case 'V':
 			return end_output(verb_version.run(1, argv));
 		default:
-			return fail(EXIT_USAGE, "`capsa --help` tells the options");
+			return bad_option(c == ':', argv[optind - 1]);
 		}
 	}
 	if (options.file && optind < argc)

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 #include "core/base/log.h"
+#include "core/base/text.h"
 #include "core/machine/acpi.h"
 #include "core/vm/vm-private.h"
 
@@ -111,6 +113,21 @@ static int boot(struct vm *vm, bool *again, struct error *err)
 	return error_set(err, EIO, "%s", vm->end_text);
 }
 
+/* No error: a guest need not use what it has, and memory that it has not touched costs nothing. */
+static void tell_of_memory(const struct vm *vm)
+{
+	char asked[32];
+	struct sysinfo host;
+	uint64_t has;
+
+	if (sysinfo(&host) < 0)
+		return;
+	has = (uint64_t)host.totalram * host.mem_unit;
+	if (vm->config->memory > has)
+		log_info("the machine may use %s of memory and this host has %lluM: it can be killed once it does",
+		         text_format_size(vm->config->memory, asked, sizeof asked), (unsigned long long)(has >> 20));
+}
+
 static int prepare(struct vm *vm, struct error *err)
 {
 	int rc, max = machine_max_cpus(err);
@@ -122,6 +139,7 @@ static int prepare(struct vm *vm, struct error *err)
 		              error_set(err, EINVAL, "%s:%u: key \"cpus\": this host's KVM takes at most %d, found %u",
 		                        vm->config->cpus_place.file, vm->config->cpus_place.line, max,
 		                        vm->config->cpus));
+	tell_of_memory(vm);
 	rc = rundir_create(vm->config->name, &vm->rundir, err);
 	if (rc)
 		return rc;

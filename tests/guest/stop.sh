@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The end of a machine whose guest does not help: it loops with interrupts off, and no exit ever leaves its vCPU.
+# Machines whose guest does not help: it loops with interrupts off, and no exit ever leaves its vCPU.
 . "$(dirname "$(realpath "$0")")/lib.sh"
 
 # An ELF with one segment: it writes a line to the serial port, so that we know that it runs, then `cli; jmp .`.
@@ -77,8 +77,17 @@ nohup_holds() {
 	gone held && [ $((0x$ignored & 1)) = 1 ]
 }
 
+# Nothing is wrong with that, but who sees the machine killed later should have been told.
+memory_beyond_the_host() {
+	spinner large 'stop_timeout = 0;' 'memory = "64G";'
+	spin large || return
+	kill -TERM "$pid"
+	gone large && grep -q 'may use 64G of memory and this host has [0-9]*M' "$work/messages.txt"
+}
+
 check "a guest that loops with interrupts off is ended after stop_timeout" stop_timeout_ends_it
 check "signals that come while a machine cleans up change neither its status nor what is left" many_signals_end_it
 check "a machine ends although nobody reads its standard error" nobody_reads_standard_error
 check "a hangup that nohup ignores is no reason to end" nohup_holds
+check "more memory than the host has is told" memory_beyond_the_host
 finish

@@ -28,7 +28,7 @@ result()
 	if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2" && cat messages; fi
 }
 
-echo 1..9
+echo 1..11
 "$capsa" -n -c fd0.conf <&- 2>messages
 [ $? = 2 ] && grep -q 'a special file, no kernel' messages
 result $? "a closed standard input: nothing of capsa's gets its number"
@@ -69,3 +69,21 @@ for limit in 4 5 6 7 8 9 10 11 12; do
 	}
 done
 result $fine "few descriptors: one line that says why"
+
+fine=0
+while read -r word says; do
+	"$capsa" "$word" >out 2>messages </dev/null
+	[ $? = 2 ] && [ "$(cat messages)" = "capsa: $says; \`capsa --help\` tells the options" ] || {
+		fine=1
+		break
+	}
+done <<'E'
+-x no option -x, or not in that form
+-nx no option -x, or not in that form
+--nonsense no option --nonsense, or not in that form
+--check=1 no option --check=1, or not in that form
+E
+result $fine "options that there are not: one line"
+"$capsa" -c >out 2>messages </dev/null
+[ $? = 2 ] && [ "$(cat messages)" = 'capsa: what shall -c be? `capsa --help` tells the options' ]
+result $? "an option without its argument: one line"
