@@ -140,6 +140,7 @@ start_machine() {
 
 # wait_for_line FILE PATTERN: until the file has such a line, or $pid has ended, or the time is over
 wait_for_line() {
+	: >>"$1" # what writes it may not have begun
 	grep -qm1 -E -- "$2" <(timeout "$limit" tail -q -n +1 -s 0.1 --pid="$pid" -f "$1" 2>/dev/null)
 }
 
