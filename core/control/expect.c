@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * expect.c - see expect.h. Called by console-script.c; owns only memory.
+ * expect.c - see expect.h. Called by console-client.c and its siblings; owns only memory.
  *
  * Three stages. `unread` holds bytes as they were fed. vt_byte() turns them into `text`, where each character knows
  * the number of the byte that it ended with. try_ends() asks of each end of the text whether the pattern ends there:

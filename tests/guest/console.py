@@ -182,7 +182,7 @@ def pull(path, pid, md5):
         return seconds, peak
 
     seconds, _ = blocks(2)
-    n = as_many_as_fit(seconds / 2)
+    n = as_many_as_fit(seconds / 2, 25)
     seconds, peak = blocks(n, pauses=(1, n // 2, n - 1))
     print(f"{n} MiB in {seconds:.1f} s; private memory {before} KiB, while nobody read {peak} KiB")
     assert peak - before < 1024, "capsa stores what it cannot write"
@@ -209,13 +209,13 @@ def push(path):
         screen.see(rb"done\r\n.*# ")
         return time.monotonic() - begin
 
-    n = as_many_as_fit(blocks(1))
+    n = as_many_as_fit(blocks(1), 12)
     print(f"{n} MiB in {blocks(n):.1f} s")
 
 
-def as_many_as_fit(seconds):
+def as_many_as_fit(seconds, into):
     """Up to 64 blocks that take so long each; an emulator on a busy machine may be slow."""
-    return 64 if os.environ.get("LONG") else max(4, min(64, int(25 / seconds)))
+    return 64 if os.environ.get("LONG") else max(4, min(64, int(into / seconds)))
 
 
 def machine(conf, *options, **more):
