@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/log.h"
@@ -87,6 +88,7 @@ static int run_verb(int argc, char **argv)
 	const char *names[32];
 	size_t n = 0;
 	const char *near;
+	struct stat st;
 
 	for (const struct verb *const *verb = verbs; *verb; verb++) {
 		if (strcmp((*verb)->name, argv[0]) == 0) {
@@ -99,6 +101,8 @@ static int run_verb(int argc, char **argv)
 			names[n++] = (*verb)->name;
 	}
 	names[n] = NULL;
+	if (!stat(argv[0], &st) && S_ISREG(st.st_mode))
+		return fail(EXIT_USAGE, "no verb \"%s\"; did you mean \"capsa -c %s\"?", argv[0], argv[0]);
 	near = text_suggest(argv[0], names);
 	if (near)
 		return fail(EXIT_USAGE, "no verb \"%s\"; did you mean \"%s\"?", argv[0], near);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,8 @@ static void set_text(json_t *object, const char *key, const char *text)
 
 /* ---- loading ---- */
 
+#define LOAD_LIMIT 5 /* seconds; what hangs longer never ends */
+
 static int end_of(pid_t child)
 {
 	int status = 0;
@@ -135,6 +138,8 @@ static int try_load(const char *name, struct error *err)
 		struct rlimit no_core = { 0, 0 };
 
 		setrlimit(RLIMIT_CORE, &no_core);
+		signal(SIGALRM, SIG_DFL);
+		alarm(LOAD_LIMIT);
 		plugin_load(name, &plugin, err);
 		_exit(write(ends[1], "x", 1) != 1);
 	}
@@ -147,6 +152,8 @@ static int try_load(const char *name, struct error *err)
 	status = end_of(child);
 	if (done)
 		return 0;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		return error_set(err, ETIMEDOUT, "%s does not load within %d seconds: a fault of the plugin", name, LOAD_LIMIT);
 	if (WIFSIGNALED(status))
 		return error_set(err, EPROTO, "%s ends whoever loads it (%s): a fault of the plugin", name,
 		                 strsignal(WTERMSIG(status)));

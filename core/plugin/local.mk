@@ -24,6 +24,12 @@ install-data-hook:
 uninstall-hook:
 	cd '$(DESTDIR)$(plugindir)' && rm -f $(notdir $(plugin_LTLIBRARIES:.la=.so))
 
+# All that was built in one folder, for CAPSA_PLUGIN_PATH: build/plugins.
+all-local: $(plugin_LTLIBRARIES)
+	@for file in $(plugin_LTLIBRARIES:.la=); do name=$${file##*/}; ln -sf "$$name/.libs/$$name.so" "plugins/$$name.so" || exit 1; done
+clean-local:
+	@for file in $(plugin_LTLIBRARIES:.la=); do rm -f "plugins/$${file##*/}.so"; done
+
 dist_check_SCRIPTS += tests/unit/plugin-out-of-tree.sh tests/unit/plugin-verb.sh
 TESTS += tests/unit/plugin-out-of-tree.sh tests/unit/plugin-verb.sh
 if HAVE_CMOCKA
@@ -37,7 +43,8 @@ check_LTLIBRARIES += \
 	tests/unit/plugins/bad-entry.la \
 	tests/unit/plugins/bad-null.la \
 	tests/unit/plugins/hostile-crash.la \
-	tests/unit/plugins/hostile-exit.la
+	tests/unit/plugins/hostile-exit.la \
+	tests/unit/plugins/hostile-hang.la
 endif
 tests_unit_plugin_device_test_SOURCES = tests/unit/plugin_device_test.c tests/unit/plugin_fake.h
 tests_unit_plugin_device_test_CFLAGS = $(UNIT_CFLAGS)
@@ -72,6 +79,9 @@ tests_unit_plugins_bad_null_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
 tests_unit_plugins_hostile_crash_la_SOURCES = tests/unit/plugins/hostile.c
 tests_unit_plugins_hostile_crash_la_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTILE_CRASH
 tests_unit_plugins_hostile_crash_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
+tests_unit_plugins_hostile_hang_la_SOURCES = tests/unit/plugins/hostile.c
+tests_unit_plugins_hostile_hang_la_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTILE_HANG
+tests_unit_plugins_hostile_hang_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)
 tests_unit_plugins_hostile_exit_la_SOURCES = tests/unit/plugins/hostile.c
 tests_unit_plugins_hostile_exit_la_CPPFLAGS = $(AM_CPPFLAGS) -DHOSTILE_EXIT
 tests_unit_plugins_hostile_exit_la_LDFLAGS = $(BAD_PLUGIN_LDFLAGS)

@@ -32,7 +32,7 @@ LIMIT = 180
 TRACING = pathlib.Path("/sys/kernel/tracing")
 
 ENV = dict(os.environ)
-ENV.setdefault("CAPSA_PLUGIN_PATH", f"{BUILD}/plugins/console/.libs:{BUILD}/plugins/rng/.libs")
+ENV.setdefault("CAPSA_PLUGIN_PATH", f"{BUILD}/plugins")
 ENV.setdefault("CAPSA_CACHE", str(WORK / "cache"))
 ENV.setdefault("XDG_RUNTIME_DIR", str(WORK))
 WORK.chmod(0o700)

@@ -52,7 +52,7 @@ number()
 	sed -n "s/^#define $1 \([0-9]*\)u$/\1/p" "${CAPSA_SOURCE:-.}/include/capsa-plugin.h"
 }
 version=$(number CAPSA_PLUGIN_API_VERSION) revision=$(number CAPSA_PLUGIN_API_REVISION)
-if [ -e "$bad/bad-newer.so" ]; then echo 1..33; else echo 1..22; fi
+if [ -e "$bad/bad-newer.so" ]; then echo 1..34; else echo 1..22; fi
 CAPSA_PLUGIN_PATH=$work/plugins:$build/plugins/rng/.libs
 export CAPSA_PLUGIN_PATH
 mkdir "$work/plugins" "$work/folder.so"
@@ -93,6 +93,7 @@ if [ -e "$bad/bad-newer.so" ]; then
 	refuse "$work/short.so" " is cut short: install it again"
 	refuse "$bad/hostile-crash.so" " ends whoever loads it (Segmentation fault): a fault of the plugin"
 	refuse "$bad/hostile-exit.so" " ends whoever loads it (exit status 0): a fault of the plugin"
+	refuse "$bad/hostile-hang.so" " does not load within 5 seconds: a fault of the plugin"
 	ln -s "$bad/hostile-crash.so" "$work/plugins/crash.so"
 	want 0 "cannot be used: crash ends whoever loads it (Segmentation fault)" ls
 	want 0 "random numbers for the guest" ls
