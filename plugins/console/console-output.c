@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend.h"
 
@@ -172,23 +171,15 @@ void output_reset(struct console *c)
 	console_count_dropped(c, left - kept);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
-}
-
 void output_finish(struct console *c, int ms)
 {
 	struct console_output *o = &c->output;
-	const int64_t deadline = now_ms() + ms;
+	const int64_t deadline = console_now() + ms;
 
 	for (;;) {
 		struct pollfd poll_fd = { .fd = c->ops->output_fd(c), .events = POLLOUT };
 		ssize_t held = c->ops->write(c, NULL, 0);
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - console_now();
 
 		if (held >= 0 && o->carry)
 			held = write_carry(c);

@@ -2,8 +2,7 @@
 /*
  * console.c - virtio console device (virtio 1.2, 5.3): one port, no multiport, window size.
  *
- * Called by capsa; owns the instance. Input waits for the guest's buffers: while there are none nothing is read, so
- * that pipes and terminals throttle whoever writes to them. Output waits for the backend in the same way
+ * Called by capsa; owns the instance. Input waits for the guest's buffers (console-input.c), output for the backend
  * (console-output.c): memory is bounded in both directions and no byte is lost or reordered.
  */
 #include "console.h"
@@ -141,7 +140,7 @@ static int start(void *self)
 	struct console *c = self;
 
 	c->pull = c->host->deferred_add(c->dev, on_pull, c);
-	if (!c->pull) {
+	if (!c->pull || input_start(c) < 0) {
 		c->host->error(c->dev, "out of memory");
 		return -1;
 	}
@@ -166,6 +165,7 @@ static int activate(void *self, uint64_t features)
 	/* Linux looks at the size when it is told that it has changed, and not before. */
 	if (features & UINT64_C(1) << VIRTIO_CONSOLE_F_SIZE)
 		set_window(c, true);
+	input_activate(c);
 	console_pull(c);
 	return 0;
 }
@@ -174,10 +174,12 @@ static void queue_notify(void *self, unsigned queue)
 {
 	struct console *c = self;
 
-	if (queue == CONSOLE_TX)
+	if (queue == CONSOLE_TX) {
+		input_guest_speaks(c);
 		output_pump(c);
-	else
+	} else {
 		on_pull(c);
+	}
 }
 
 static void reset(void *self)
@@ -185,6 +187,7 @@ static void reset(void *self)
 	struct console *c = self;
 
 	c->active = false;
+	input_reset(c);
 	output_reset(c);
 }
 
@@ -194,6 +197,7 @@ static void stop(void *self)
 
 	output_finish(c, LAST_WORDS_MS);
 	c->ops->stop(c);
+	input_stop(c);
 	c->host->deferred_remove(c->pull);
 	c->pull = NULL;
 }
@@ -209,46 +213,6 @@ static void destroy(void *self)
 }
 
 /* ---- for backends ---- */
-
-/* True where the guest has a buffer after all; else the source is held. */
-static bool room_after_all(struct console *c, struct capsa_watch *watch)
-{
-	if (watch)
-		return !c->host->watch_hold_until_room(watch, CONSOLE_RX);
-	return c->active && c->host->queue_wait(c->dev, CONSOLE_RX);
-}
-
-void console_input(struct console *c, struct capsa_watch *watch)
-{
-	const struct capsa_host *host = c->host;
-	unsigned char bytes[4096]; /* as large as Linux's buffers */
-	unsigned served = 0;
-
-	for (; served < CONSOLE_BUDGET_REQUESTS; served++) {
-		struct capsa_request *request = host->queue_pop(c->dev, CONSOLE_RX);
-		size_t room, n;
-
-		if (!request) {
-			if (room_after_all(c, watch))
-				continue;
-			break;
-		}
-		room = request->writable_bytes < sizeof bytes ? request->writable_bytes : sizeof bytes;
-		n = room ? c->ops->read(c, bytes, room) : 0;
-		if (room && !n) {
-			host->queue_give_back(c->dev, request);
-			break;
-		}
-		/* The guest's own fault where it has no room for a single byte. */
-		n = host->request_write(request, 0, bytes, n);
-		host->queue_complete(c->dev, request, n);
-		__atomic_fetch_add(c->rx_bytes, n, __ATOMIC_RELAXED);
-	}
-	host->queue_flush(c->dev, CONSOLE_RX);
-	/* A watch calls again by itself. */
-	if (served == CONSOLE_BUDGET_REQUESTS && !watch)
-		console_pull(c);
-}
 
 void console_pull(struct console *c)
 {

@@ -46,6 +46,15 @@ struct console_output {
 	size_t carry_at, carry_len;
 };
 
+/* Input before the guest's driver can take it: console-input.c, THE ARRIVAL. */
+struct console_arrival {
+	bool waits;
+	int64_t latest; /* ms, CLOCK_MONOTONIC: not put off beyond */
+	struct capsa_timer *timer;
+	struct capsa_request *kept[CONSOLE_QUEUE_SIZE];
+	unsigned n_kept;
+};
+
 struct console {
 	const struct capsa_host *host;
 	struct capsa_device *dev;
@@ -55,6 +64,7 @@ struct console {
 	bool active;
 	unsigned cols, rows; /* as the guest was told */
 	struct console_output output;
+	struct console_arrival arrival;
 	struct capsa_deferred *pull; /* asks the backend for input that no watch tells of */
 	uint64_t *rx_bytes, *tx_bytes, *dropped_bytes;
 };
@@ -82,6 +92,18 @@ void output_pump(struct console *console);
 void output_reset(struct console *console);
 /* Waits up to `ms` milliseconds for a slow reader to take what is left. Main thread, at the end only. */
 void output_finish(struct console *console, int ms);
+
+/* ---- console-input.c, for console.c ---- */
+
+int input_start(struct console *console); /* 0, or -1: out of memory */
+void input_activate(struct console *console);
+/* Output has come: a driver that is about to arrive is not there yet. */
+void input_guest_speaks(struct console *console);
+void input_reset(struct console *console);
+void input_stop(struct console *console);
+
+/* Milliseconds, CLOCK_MONOTONIC. */
+int64_t console_now(void);
 
 /* ---- escape.c ---- */
 

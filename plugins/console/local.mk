@@ -7,7 +7,7 @@ CONSOLE_SOURCES = \
 	plugins/console/backend-stdio.c \
 	plugins/console/backlog.c plugins/console/backlog.h \
 	plugins/console/console.c plugins/console/console.h \
-	plugins/console/console-output.c \
+	plugins/console/console-input.c plugins/console/console-output.c \
 	plugins/console/descriptor.c plugins/console/descriptor.h \
 	plugins/console/escape.c \
 	plugins/console/listener.c plugins/console/listener.h \

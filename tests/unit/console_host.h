@@ -87,7 +87,8 @@ struct capsa_device {
 	size_t n_input;
 	LIST_HEAD(, capsa_watch) watches;
 	struct capsa_deferred deferred; /* the plugin has one */
-	struct capsa_timer timer;
+	struct capsa_timer arrival; /* the first one that the plugin makes */
+	struct capsa_timer timer;   /* the backend's */
 };
 
 CAPSA_PRINTF(3, 4)
@@ -266,8 +267,10 @@ static void host_watch_remove(struct capsa_watch *watch)
 
 static struct capsa_timer *host_timer_add(struct capsa_device *dev, void (*call)(void *ctx), void *ctx)
 {
-	dev->timer = (struct capsa_timer){ .call = call, .ctx = ctx };
-	return &dev->timer;
+	struct capsa_timer *timer = dev->arrival.call ? &dev->timer : &dev->arrival;
+
+	*timer = (struct capsa_timer){ .call = call, .ctx = ctx };
+	return timer;
 }
 
 static void host_timer_set(struct capsa_timer *timer, int64_t ms)
@@ -490,7 +493,15 @@ static inline void console_destroy(struct capsa_device *dev)
 	bury_watches(dev);
 }
 
-/* configure, realize, start, activate. */
+/* The guest's driver has been quiet for long enough to get input. */
+static inline void host_arrive(struct capsa_device *dev)
+{
+	assert_true(dev->arrival.set);
+	dev->arrival.set = false;
+	dev->arrival.call(dev->arrival.ctx);
+}
+
+/* configure, realize, start, activate, and the arrival of the driver. */
 static inline void console_begin(struct capsa_device *dev, struct console_keys keys)
 {
 	assert_int_equal(console_configure(dev, keys), 0);
@@ -499,6 +510,7 @@ static inline void console_begin(struct capsa_device *dev, struct console_keys k
 	assert_int_equal(dev->plugin->start(dev->self), 0);
 	dev->active = true;
 	assert_int_equal(dev->plugin->activate(dev->self, 1), 0);
+	host_arrive(dev);
 }
 
 static void guest_reset(struct capsa_device *dev)
