@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/log.h"
 #include "core/cli/verb.h"
 #include "core/doctor/doctor.h"
 
@@ -86,8 +87,8 @@ static void print_json(const struct doctor_report *report)
 	}
 	root = json_pack("{s:b, s:s, s:o}", "usable", doctor_worst(report) != DOCTOR_FAIL, "verdict", verdict(report),
 	                 "checks", checks);
-	if (root)
-		json_dumpf(root, stdout, JSON_INDENT(2));
+	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
+		log_error("no JSON could be written: is libjansson installed?");
 	putchar('\n');
 	json_decref(root);
 }

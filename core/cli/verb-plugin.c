@@ -90,7 +90,7 @@ static bool has_limits(const struct capsa_key *key)
 static int print_json(json_t *root, int status)
 {
 	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
-		status = fail(EXIT_FAILED, "out of memory");
+		status = fail(EXIT_FAILED, "no JSON could be written: is libjansson installed?");
 	else
 		putchar('\n');
 	json_decref(root);

@@ -149,6 +149,12 @@ os.execv(sys.argv[1], sys.argv[1:])' "$capsa" -c "$work/deaf.conf" --append 'qui
 }
 
 it_starts >"$work/start" 2>&1 || cat "$work/start"
+typed_ahead_arrives() {
+	machine ahead
+	echo 'echo typed-$((40 + 2)); poweroff -f' | timeout "$limit" "$capsa" -c "$work/ahead.conf" >"$work/console.txt" 2>"$work/messages.txt" &&
+		says '^typed-42'
+}
+
 check "a script runs commands in the guest" commands_run
 check "patterns are found, and what one connection leaves is there for the next" patterns_are_found
 check "a time-out is told with the last lines" time_outs_are_told
@@ -164,5 +170,6 @@ check "file: it has every line" file_has_it_all
 check "file: a full disk is told once, the guest goes on" full_disk_harms_nobody
 check "file: so is a limit of its size" file_limit_harms_nobody
 check "stdio: a reader that leaves is told once, the guest goes on" reader_that_leaves_harms_nobody
+check "stdio: what was typed before the guest was there reaches it" typed_ahead_arrives
 check "messages that nobody reads end no machine" messages_nobody_reads_harm_nobody
 finish
