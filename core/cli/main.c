@@ -136,8 +136,7 @@ static int end_output(int status)
 	return fail(EXIT_FAILED, "cannot write to standard output: %s", strerror(errno ? errno : EIO));
 }
 
-/* A reader that is gone, or a limit on file sizes, is an error of one write, which then has to be undone: no signal. */
-static void ignore_write_signals(void)
+void verb_ignore_write_signals(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -150,7 +149,7 @@ static int run_file(const struct options *options)
 	struct vm *vm = NULL;
 	int status = EXIT_OK;
 
-	ignore_write_signals();
+	verb_ignore_write_signals();
 	log_set_level(options->quiet           ? LOG_LEVEL_WARNING
 	              : options->verbose > 1 ? LOG_LEVEL_DEBUG
 	                                     : LOG_LEVEL_INFO);

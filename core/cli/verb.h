@@ -20,14 +20,21 @@ struct verb {
 
 extern const struct verb *const verbs[]; /* ends with NULL */
 
-extern const struct verb verb_plugin;
 extern const struct verb verb_console;
+extern const struct verb verb_cp;
 extern const struct verb verb_doctor;
+extern const struct verb verb_exec;
+extern const struct verb verb_logs;
+extern const struct verb verb_plugin;
+extern const struct verb verb_run;
+extern const struct verb verb_start;
 extern const struct verb verb_version;
 
 /* "capsa: <text>" to standard error; returns status. */
 __attribute__((format(printf, 2, 3))) int fail(int status, const char *fmt, ...);
 /* The usage of one verb, with `what` wrong (or NULL: asked for, to standard output). Returns the exit status. */
 int verb_usage(const struct verb *verb, const char *what);
+/* A reader that is gone, or a limit on file sizes, is an error of one write, which then has to be undone: no signal. */
+void verb_ignore_write_signals(void);
 
 #endif

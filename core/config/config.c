@@ -57,7 +57,7 @@ static int refuse_firmware(const struct capsa_value *value, struct error *err)
 }
 
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,63} */
-static bool is_name(const char *name)
+bool config_name_is_valid(const char *name)
 {
 	size_t i;
 
@@ -255,7 +255,7 @@ static int take_device(struct config *config, const struct capsa_value *entry, s
 	name = find_key(entry, "name");
 	if (name && name->type != CAPSA_TYPE_STRING)
 		return value_mismatch(name, "a string in quotes", err);
-	if (name && !is_name(name->string))
+	if (name && !config_name_is_valid(name->string))
 		return value_error(name, err, "key \"name\": \"%.80s\" cannot be one; %s", name->string, name_rule);
 	if (name)
 		device->name = name->string;
@@ -349,7 +349,7 @@ static int take_devices(struct config *config, const struct capsa_value *list, s
 
 static int take_name(struct config *config, const struct capsa_value *value, struct error *err)
 {
-	if (!is_name(value->string))
+	if (!config_name_is_valid(value->string))
 		return value_error(value, err, "key \"name\": \"%.80s\" cannot be one; %s", value->string, name_rule);
 	config->name = value->string;
 	return 0;
@@ -410,6 +410,13 @@ static int take_serial(struct config *config, const struct capsa_value *value, s
 	return 0;
 }
 
+static int take_sandbox(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	config->sandbox = value->boolean;
+	return 0;
+}
+
 static int take_boot(struct config *config, const struct capsa_value *value, struct error *err)
 {
 	if (value->type == CAPSA_TYPE_STRING && means_firmware(value->string))
@@ -433,6 +440,7 @@ static const struct rule top_rules[] = {
 	{ { .name = "stop_timeout", .type = CAPSA_TYPE_INT, .min = 0, .max = 86400 }, take_stop_timeout },
 	{ { .name = "io_threads", .type = CAPSA_TYPE_INT, .min = 0, .max = 64 }, take_io_threads },
 	{ { .name = "serial", .type = CAPSA_TYPE_BOOL }, take_serial },
+	{ { .name = "sandbox", .type = CAPSA_TYPE_BOOL }, take_sandbox },
 	{ { .name = "boot", .type = CAPSA_TYPE_NONE }, take_boot },
 	{ { .name = "devices", .type = CAPSA_TYPE_NONE }, take_devices },
 	{ .key = { .name = NULL } },
@@ -476,29 +484,68 @@ static int set_places(struct config *config, const char *file, struct error *err
 	return config->folder ? 0 : no_memory(err);
 }
 
-int config_read(const char *file, struct config **out, struct error *err)
+int config_new(const char *label, struct config **out, struct error *err)
 {
 	static const char *const no_words[] = { NULL };
 	struct arena *arena = arena_new();
 	struct config *config = arena ? arena_alloc(arena, 1, sizeof *config) : NULL;
-	struct capsa_value root;
-	int rc = -ENOMEM;
+	int rc;
 
 	if (!config) {
-		no_memory(err);
-		goto fail;
+		arena_free(arena);
+		return no_memory(err);
 	}
 	*config = (struct config){
 		.cpus = 1, .memory = UINT64_C(256) << 20, .stop_timeout = 10, .cmdline = no_words, .arena = arena
 	};
-	rc = set_places(config, file, err);
-	if (!rc)
-		rc = read_config_file(file, arena, &root, err);
+	rc = set_places(config, label, err);
+	if (rc) {
+		arena_free(arena);
+		return rc;
+	}
+	*out = config;
+	return 0;
+}
+
+int config_add_device(struct config *config, const char *text, struct error *err)
+{
+	struct config_device *devices = arena_alloc(config->arena, config->n_devices + 1, sizeof *devices);
+	struct capsa_value entry;
+	size_t n = config->n_devices;
+	int rc;
+
+	if (!devices)
+		return no_memory(err);
+	rc = read_config_text(text, config->arena, &entry, err);
+	if (rc)
+		return rc;
+	if (n > 0)
+		memcpy(devices, config->devices, n * sizeof *devices);
+	rc = take_device(config, &entry, &devices[n], err);
+	if (rc)
+		return rc;
+	devices[n].file = config->file;
+	if (!devices[n].name && name_device(config, devices, n + 1, n))
+		return no_memory(err);
+	config->devices = devices;
+	config->n_devices = n + 1;
+	return 0;
+}
+
+int config_read(const char *file, struct config **out, struct error *err)
+{
+	struct config *config;
+	struct capsa_value root;
+	int rc = config_new(file, &config, err);
+
+	if (rc)
+		return rc;
+	rc = read_config_file(file, config->arena, &root, err);
 	if (!rc)
 		rc = take_group(
 			config, &root, top_rules, "unknown key",
 			"known are name, cpus, memory, memory_shared, on_reboot, stop_timeout, io_threads, serial, "
-			"boot and devices",
+			"sandbox, boot and devices",
 			err);
 	if (!rc && !config->name && !(config->name = default_name(config)))
 		rc = no_memory(err);
@@ -506,12 +553,13 @@ int config_read(const char *file, struct config **out, struct error *err)
 		goto fail;
 	*out = config;
 	return 0;
+
 fail:
 	/* What was found may hold anything; the error stays one line. */
 	for (char *at = err->text; *at; at++)
 		if ((unsigned char)*at < ' ')
 			*at = ' ';
-	arena_free(arena);
+	arena_free(config->arena);
 	return rc;
 }
 

@@ -57,6 +57,7 @@ struct config {
 	unsigned stop_timeout; /* seconds; default 10 */
 	unsigned io_threads;   /* extra loops; default 0 */
 	bool serial;           /* 16550 at 0x3f8, output to standard error; default false */
+	bool sandbox;          /* boots the sandbox's image with its agent; default false */
 
 	const char *kernel; /* absolute path; NULL: the default kernel (boot_default_kernel), also for "default" */
 	struct config_place kernel_place;
@@ -76,6 +77,15 @@ struct config {
 
 /* Reads and checks `file`. The result in *out belongs to the caller: config_free(). 0 or -errno with err. */
 int config_read(const char *file, struct config **out, struct error *err);
+/*
+ * A machine that no file describes: defaults, no name, no devices; `label` is what messages call it. The caller fills in what
+ * it wants (strings in config->arena). 0 or -errno with err.
+ */
+int config_new(const char *label, struct config **out, struct error *err);
+/* Adds the device whose keys are `text`, written as in a file: `plugin = "rng"; name = "...";`. 0 or -errno with err. */
+int config_add_device(struct config *config, const char *text, struct error *err);
 void config_free(struct config *config);
+/* Whether it can be the name of a machine or of a device: [A-Za-z0-9][A-Za-z0-9._-]{0,63}. */
+bool config_name_is_valid(const char *name);
 
 #endif

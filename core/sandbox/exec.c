@@ -59,6 +59,7 @@ struct exec {
 	int terminal_fd; /* its events */
 	struct reactor_watch *terminal_watch;
 
+	struct reactor_timer *ready_timer; /* in STATE_WAITING */
 	struct reactor_signal *signals[8];
 	unsigned unanswered;
 	int status;
@@ -472,6 +473,7 @@ static void client_ready(void *ctx, const struct client_times *times)
 	struct agent_writer w = agent_writer_on(payload, payload ? room : 0);
 	unsigned cols = 0, rows = 0;
 
+	reactor_timer_set(e->ready_timer, -1);
 	if (e->events->ready)
 		e->events->ready(e->events->ctx, times);
 	if (room > AGENT_FRAME_MAX) {
@@ -500,6 +502,16 @@ static void client_ready(void *ctx, const struct client_times *times)
 	e->state = STATE_RUNNING;
 	terminal_begin(e);
 	input_resume(e);
+}
+
+static void not_ready(void *ctx)
+{
+	struct exec *e = ctx;
+
+	error_set(e->err, ETIMEDOUT, "the agent in the guest has not answered for %lld s",
+	          (long long)e->request->ready_ms / 1000);
+	e->lost = true;
+	done(e, EXEC_FAILED);
 }
 
 static void client_ended(void *ctx, int code, const char *why)
@@ -532,12 +544,14 @@ int exec_run(struct reactor *reactor, int fd, const struct exec_request *request
 	output_begin(&e, 0, STDOUT_FILENO);
 	output_begin(&e, 1, STDERR_FILENO);
 	input_begin(&e);
-	if (signals_begin(&e) || !e.input_call)
+	e.ready_timer = reactor_timer_add(reactor, not_ready, &e);
+	if (signals_begin(&e) || !e.input_call || !e.ready_timer) {
 		error_set(err, ENOMEM, "no memory");
-	else if (!client_open(reactor, fd, &client_events, &e, &e.client, err))
+		close(fd);
+	} else if (!client_open(reactor, fd, &client_events, &e, &e.client, err)) {
+		reactor_timer_set(e.ready_timer, request->ready_ms);
 		reactor_run(reactor);
-	else
-		e.state = STATE_DONE;
+	}
 
 	client_close(e.client);
 	for (unsigned i = 0; i < sizeof e.signals / sizeof e.signals[0]; i++)
@@ -548,6 +562,8 @@ int exec_run(struct reactor *reactor, int fd, const struct exec_request *request
 		terminal_give_back();
 	reactor_watch_remove(e.input_watch);
 	reactor_call_remove(e.input_call);
+	if (e.ready_timer)
+		reactor_timer_remove(e.ready_timer);
 	descriptor_close(&e.input);
 	for (unsigned i = 0; i < 2; i++) {
 		int failure = e.outputs[i].failure;

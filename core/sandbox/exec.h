@@ -21,6 +21,7 @@ struct exec_request {
 	bool input_always;        /* a terminal as standard input is read in the background, too */
 	bool sync;                /* AGENT_EXEC_SYNC */
 	uint64_t timeout_ms;      /* 0: none */
+	int64_t ready_ms;         /* how long the agent may take to answer at first */
 };
 
 /* What happens on the way. Any may be NULL. */

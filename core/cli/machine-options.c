@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* machine-options.c - see machine-options.h. Called by verb-run.c and verb-start.c. */
+#include "core/cli/machine-options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/text.h"
+#include "core/cli/verb.h"
+
+static int set_cpus(struct machine_options *options, const char *argument)
+{
+	char *end;
+	long n = strtol(argument, &end, 10);
+
+	if (end == argument || *end || n < 1 || n > 254) {
+		fail(EXIT_CAPSA, "--cpus: \"%s\" is no number from 1 to 254", argument);
+		return -EINVAL;
+	}
+	options->sandbox.cpus = (unsigned)n;
+	return 1;
+}
+
+static int set_memory(struct machine_options *options, const char *argument)
+{
+	uint64_t bytes;
+
+	if (text_parse_size(argument, &bytes) || bytes % (1 << 20) || bytes < (32u << 20)) {
+		fail(EXIT_CAPSA, "--memory: \"%s\" is no size such as 512M or 2G (whole megabytes, 32M or more)", argument);
+		return -EINVAL;
+	}
+	options->sandbox.memory = bytes;
+	return 1;
+}
+
+static int set_name(struct machine_options *options, const char *argument)
+{
+	if (!config_name_is_valid(argument)) {
+		fail(EXIT_CAPSA,
+		     "--name: \"%s\" cannot be one; a name has up to 64 letters, digits, \".\", \"_\" and \"-\", a letter "
+		     "or digit first",
+		     argument);
+		return -EINVAL;
+	}
+	options->sandbox.name = argument;
+	return 1;
+}
+
+static int set_net(const char *argument)
+{
+	if (strcmp(argument, "none") == 0)
+		return 1;
+	fail(EXIT_CAPSA, "--net: \"%s\" is not supported; this capsa knows \"none\"", argument);
+	return -EINVAL;
+}
+
+int machine_option(struct machine_options *options, int code, const char *argument)
+{
+	switch (code) {
+	case 'c':
+		options->sandbox.file = argument;
+		return 1;
+	case 'q':
+		options->quiet = true;
+		return 1;
+	case MACHINE_OPTION_NAME:
+		return set_name(options, argument);
+	case MACHINE_OPTION_KERNEL:
+		options->sandbox.kernel = argument;
+		return 1;
+	case MACHINE_OPTION_CPUS:
+		return set_cpus(options, argument);
+	case MACHINE_OPTION_MEMORY:
+		return set_memory(options, argument);
+	case MACHINE_OPTION_NET:
+		return set_net(argument);
+	case MACHINE_OPTION_TRACE:
+		options->trace = argument;
+		return 1;
+	default:
+		return 0;
+	}
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sandbox-machine.c - what makes a machine a sandbox, in the machine's own process: the link to its agent, and the lifeline
+ * to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on the main loop.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/sandbox/lifeline.h"
+#include "core/sandbox/link.h"
+#include "core/sandbox/sandbox.h"
+
+/* What runs in the guest has so long between SIGTERM and SIGKILL when it is to power off. */
+#define GRACE_MS 3000u
+
+struct sandbox_machine {
+	struct vm *vm;
+	int lifeline; /* -1: none, or not any more */
+	struct reactor_watch *watch;
+	struct link *link;
+};
+
+static void say(struct sandbox_machine *m, enum lifeline_word word, const void *payload, size_t len)
+{
+	if (m->lifeline >= 0)
+		lifeline_send(m->lifeline, word, payload, len);
+}
+
+/* From now on nobody is told anything, and nothing is written to where the maker's messages went. */
+static void go_free(struct sandbox_machine *m)
+{
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nothing >= 0) {
+		dup2(nothing, STDERR_FILENO);
+		close(nothing);
+	}
+	say(m, LIFELINE_FREE, NULL, 0);
+	reactor_watch_remove(m->watch);
+	m->watch = NULL;
+	close(m->lifeline);
+	m->lifeline = -1;
+}
+
+static void lifeline_event(void *ctx, int fd, unsigned events)
+{
+	struct sandbox_machine *m = ctx;
+	char payload[LIFELINE_MAX];
+	enum lifeline_word word;
+	size_t len;
+
+	(void)events;
+	if (!lifeline_receive(fd, &word, payload, &len)) {
+		if (word == LIFELINE_GO)
+			go_free(m);
+		return;
+	}
+	/* It is kept, for the last word: a maker that ended this on purpose still listens. */
+	reactor_watch_set(m->watch, 0);
+	vm_kill(m->vm);
+}
+
+/* The guest's moments, as this host's clock has them. */
+static void mark_guest_times(struct sandbox_machine *m, const struct client_times *times)
+{
+	struct timeline *timeline = vm_timeline(m->vm);
+	int64_t now = timeline_now();
+
+	if (times->now < times->serving || times->serving < times->mounted || times->mounted < times->init)
+		return; /* hostile, or none */
+	timeline_mark(timeline, "kernel: init started", now - (int64_t)(times->now - times->init));
+	timeline_mark(timeline, "init: modules and mounts", now - (int64_t)(times->now - times->mounted));
+	timeline_mark(timeline, "agent serves", now - (int64_t)(times->now - times->serving));
+	timeline_mark(timeline, "agent ready", now);
+}
+
+static void agent_ready(void *ctx, const struct client_times *times)
+{
+	struct sandbox_machine *m = ctx;
+	struct timeline_event events[TIMELINE_MARKS_MAX];
+
+	mark_guest_times(m, times);
+	say(m, LIFELINE_READY, events, timeline_read(vm_timeline(m->vm), events) * sizeof events[0]);
+}
+
+/* ---- hooks of the vm ---- */
+
+static int on_begin(void *ctx, struct error *err)
+{
+	static const struct link_events events = { .ready = agent_ready };
+	struct sandbox_machine *m = ctx;
+	int rc = link_open(vm_reactor(m->vm), vm_vsock(m->vm), &events, m, &m->link, err);
+
+	if (rc)
+		return rc;
+	if (m->lifeline >= 0) {
+		m->watch = reactor_watch_add(vm_reactor(m->vm), m->lifeline, REACTOR_READ, lifeline_event, m);
+		if (!m->watch)
+			return error_set(err, ENOMEM, "no memory");
+	}
+	say(m, LIFELINE_OPEN, NULL, 0);
+	return 0;
+}
+
+static bool on_power_off(void *ctx)
+{
+	struct sandbox_machine *m = ctx;
+
+	return link_power_off(m->link, GRACE_MS);
+}
+
+static void on_resume(void *ctx)
+{
+	struct sandbox_machine *m = ctx;
+
+	link_set_clock(m->link);
+}
+
+static const char *on_agent(void *ctx)
+{
+	struct sandbox_machine *m = ctx;
+
+	return link_is_ready(m->link) ? "ready" : "waiting";
+}
+
+static void on_end(void *ctx)
+{
+	struct sandbox_machine *m = ctx;
+
+	link_close(m->link);
+	m->link = NULL;
+	reactor_watch_remove(m->watch);
+	m->watch = NULL;
+}
+
+static const struct vm_hooks hooks = {
+	.begin = on_begin,
+	.power_off = on_power_off,
+	.resume = on_resume,
+	.agent = on_agent,
+	.end = on_end,
+};
+
+int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **out, struct error *err)
+{
+	struct sandbox_machine *m = calloc(1, sizeof *m);
+
+	if (!m)
+		return error_set(err, ENOMEM, "no memory");
+	m->vm = vm;
+	m->lifeline = lifeline;
+	vm_set_hooks(vm, &hooks, m);
+	*out = m;
+	return 0;
+}
+
+void sandbox_machine_say_end(struct sandbox_machine *m, const char *why)
+{
+	say(m, LIFELINE_ENDED, why, strlen(why));
+}
+
+void sandbox_machine_free(struct sandbox_machine *m)
+{
+	if (!m)
+		return;
+	if (m->lifeline >= 0)
+		close(m->lifeline);
+	free(m);
+}
