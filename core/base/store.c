@@ -157,6 +157,11 @@ void store_close(struct store *store)
 	free(store);
 }
 
+const char *store_path(const struct store *store)
+{
+	return store->path;
+}
+
 static DIR *list_folder(const struct store *store)
 {
 	int fd = openat(store->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

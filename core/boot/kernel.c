@@ -253,6 +253,32 @@ out:
 	return rc;
 }
 
+int boot_kernel_look(const char *path, struct stat *st, char version[BOOT_VERSION_MAX], struct error *err)
+{
+	struct kernel_file file = { .version = "" };
+	uint8_t *head = malloc(IMAGE_HEAD);
+	size_t len;
+	int fd, rc;
+
+	if (!head)
+		return error_set(err, ENOMEM, "out of memory");
+	fd = open_file(path, st, err);
+	if (fd < 0) {
+		free(head);
+		return fd;
+	}
+	len = st->st_size < IMAGE_HEAD ? (size_t)st->st_size : IMAGE_HEAD;
+	rc = read_exactly(fd, head, len, 0);
+	if (rc)
+		error_set(err, -rc, "%s: %s", path, strerror(-rc));
+	else
+		rc = image_recognise(path, head, len, (uint64_t)st->st_size, &file, err);
+	memcpy(version, file.version, BOOT_VERSION_MAX);
+	free(head);
+	close(fd);
+	return rc;
+}
+
 void boot_kernel_close(struct boot_kernel *kernel)
 {
 	if (!kernel)

@@ -30,7 +30,7 @@
 #define KERNEL_UNPACKED_MAX (512ull << 20) /* bytes, of a payload and of the memory that an ELF spans */
 #define KERNEL_FILE_MAX (512ull << 20)     /* bytes of a bzImage */
 #define KERNEL_SEGMENTS_MAX 32
-#define KERNEL_VERSION_MAX 128
+#define KERNEL_VERSION_MAX BOOT_VERSION_MAX
 #define KERNEL_PAGE 4096ull
 
 /* Bytes [offset, offset+file_size) of the source go to guest-physical `address`; the rest of mem_size is zero. */

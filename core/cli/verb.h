@@ -23,6 +23,7 @@ extern const struct verb *const verbs[]; /* ends with NULL */
 extern const struct verb verb_plugin;
 extern const struct verb verb_console;
 extern const struct verb verb_doctor;
+extern const struct verb verb_image;
 extern const struct verb verb_version;
 
 /* "capsa: <text>" to standard error; returns status. */

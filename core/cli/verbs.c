@@ -7,6 +7,7 @@
 const struct verb *const verbs[] = {
 	&verb_console,
 	&verb_doctor,
+	&verb_image,
 	&verb_plugin,
 	&verb_version,
 	NULL,
