@@ -34,3 +34,14 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 	snprintf(err->text + used, sizeof err->text - used, "%s", inner.text);
 	return code;
 }
+
+int error_suffix(struct error *err, int code, const char *fmt, ...)
+{
+	size_t used = strlen(err->text);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(err->text + used, sizeof err->text - used, fmt, args);
+	va_end(args);
+	return code;
+}

@@ -9,6 +9,8 @@ core_base_libbase_a_SOURCES = \
 	core/base/log.c core/base/log.h \
 	core/base/path.c core/base/path.h \
 	core/base/reactor.c core/base/reactor.h \
+	core/base/sha256.c core/base/sha256.h \
+	core/base/store.c core/base/store.h \
 	core/base/text.c core/base/text.h
 
 if HAVE_CMOCKA

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "core/base/error.h"
 #include "core/machine/entry.h"
@@ -48,6 +49,13 @@ size_t boot_kernel_cmdline_max(const struct boot_kernel *kernel);
 const char *boot_kernel_version(const struct boot_kernel *kernel);
 /* Where the unpacked image lies, or NULL (for -v). */
 const char *boot_kernel_cache_path(const struct boot_kernel *kernel);
+
+/*
+ * A look at the head of the file only, for who need not boot it: that it is a kernel, its identity and its version (""
+ * where it does not say: no ELF does). Errors as of boot_kernel_open().
+ */
+#define BOOT_VERSION_MAX 128
+int boot_kernel_look(const char *path, struct stat *file, char version[BOOT_VERSION_MAX], struct error *err);
 
 /*
  * Whether the unpacked kernel has these bytes (at most 512 KiB) in it: 1 or 0, -ENOTSUP where it is packed, or -errno.

@@ -66,13 +66,6 @@ static int open_file(const char *path, struct stat *st, struct error *err)
 	return fd;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       !memcmp(&a->st_mtim, &b->st_mtim, sizeof a->st_mtim) &&
-	       !memcmp(&a->st_ctim, &b->st_ctim, sizeof a->st_ctim);
-}
-
 /* What stays of the file: its header and version, and where its parts lie. */
 static void take_bzimage(struct boot_kernel *kernel, const struct kernel_file *file)
 {
@@ -100,7 +93,7 @@ static int unpack(struct boot_kernel *kernel, const struct kernel_file *file, co
  * The payload of a bzImage that was read into `data`, from the cache or into it. `settled`: the
  * file may be remembered as one with that content.
  */
-static int unpack_cached(struct boot_kernel *kernel, struct cache *cache, const struct kernel_file *file,
+static int unpack_cached(struct boot_kernel *kernel, struct store *cache, const struct kernel_file *file,
                          const uint8_t *data, const struct stat *st, bool settled, struct error *err)
 {
 	uint8_t key[CACHE_KEY_SIZE];
@@ -110,7 +103,7 @@ static int unpack_cached(struct boot_kernel *kernel, struct cache *cache, const 
 	sha256(data, (size_t)st->st_size, key);
 	if (cache_find(cache, key, kernel))
 		goto found;
-	cache_lock(cache);
+	store_lock(cache);
 	/* Another process may have stored it while this one waited. */
 	if (cache_find(cache, key, kernel))
 		goto found;
@@ -128,14 +121,14 @@ static int unpack_cached(struct boot_kernel *kernel, struct cache *cache, const 
 		unpack_free(kernel->unpacked, kernel->unpacked_size);
 		kernel->unpacked = NULL;
 	}
-	cache_trim(cache, key, CACHE_ENTRIES_MAX, CACHE_BYTES_MAX);
+	store_trim(cache, key, CACHE_ENTRIES_MAX, CACHE_BYTES_MAX);
 found:
 	if (settled)
-		cache_remember(cache, st, key);
+		store_remember(cache, st, 1, key);
 	return 0;
 }
 
-static int open_packed(struct boot_kernel *kernel, struct cache *cache, const struct kernel_file *file, int fd,
+static int open_packed(struct boot_kernel *kernel, struct store *cache, const struct kernel_file *file, int fd,
                        const struct stat *st, struct error *err)
 {
 	struct timespec now;
@@ -155,7 +148,7 @@ static int open_packed(struct boot_kernel *kernel, struct cache *cache, const st
 		rc = error_set(err, -rc, "%s: %s", kernel->path,
 		               rc == -ENODATA ? "it was truncated while it was read; copy it again" : strerror(-rc));
 	} else if (cache) {
-		bool settled = cache_settled(st, &now) && !fstat(fd, &after) && same_file(st, &after);
+		bool settled = store_settled(st, &now) && !fstat(fd, &after) && store_same_file(st, &after);
 
 		rc = unpack_cached(kernel, cache, file, data, st, settled, err);
 	} else {
@@ -182,7 +175,7 @@ static bool payload_known(const struct kernel_file *file, int fd)
 }
 
 /* Everything behind the cache's quick look. *fd is -1 when the kernel keeps it. */
-static int open_slowly(struct boot_kernel *kernel, bool compressed, struct cache *cache, int *fd, const struct stat *st,
+static int open_slowly(struct boot_kernel *kernel, bool compressed, struct store *cache, int *fd, const struct stat *st,
                        struct error *err)
 {
 	size_t len = st->st_size < IMAGE_HEAD ? (size_t)st->st_size : IMAGE_HEAD;
@@ -224,7 +217,7 @@ out:
 int boot_kernel_open(const char *path, bool compressed, struct boot_kernel **out, struct error *err)
 {
 	struct boot_kernel *kernel;
-	struct cache *cache = NULL;
+	struct store *cache = NULL;
 	struct error cache_err = { "" };
 	struct stat st;
 	int fd, rc = 0;
@@ -250,13 +243,39 @@ int boot_kernel_open(const char *path, bool compressed, struct boot_kernel **out
 	if (!cache || !cache_find_file(cache, &st, kernel))
 		rc = open_slowly(kernel, compressed, cache, &fd, &st, err);
 out:
-	cache_close(cache);
+	store_close(cache);
 	if (fd >= 0)
 		close(fd);
 	if (rc)
 		boot_kernel_close(kernel);
 	else
 		*out = kernel;
+	return rc;
+}
+
+int boot_kernel_look(const char *path, struct stat *st, char version[BOOT_VERSION_MAX], struct error *err)
+{
+	struct kernel_file file = { .version = "" };
+	uint8_t *head = malloc(IMAGE_HEAD);
+	size_t len;
+	int fd, rc;
+
+	if (!head)
+		return error_set(err, ENOMEM, "out of memory");
+	fd = open_file(path, st, err);
+	if (fd < 0) {
+		free(head);
+		return fd;
+	}
+	len = st->st_size < IMAGE_HEAD ? (size_t)st->st_size : IMAGE_HEAD;
+	rc = read_exactly(fd, head, len, 0);
+	if (rc)
+		error_set(err, -rc, "%s: %s", path, strerror(-rc));
+	else
+		rc = image_recognise(path, head, len, (uint64_t)st->st_size, &file, err);
+	memcpy(version, file.version, BOOT_VERSION_MAX);
+	free(head);
+	close(fd);
 	return rc;
 }
 

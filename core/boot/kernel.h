@@ -7,11 +7,11 @@
  *   unpack.c   the payload of a bzImage, unpacked into host memory
  *   elf.c      what of an ELF goes where
  *   cache.c    unpacked kernels on disk, ready to be mapped
- *   sha256.c   the name of a content in the cache
  *   load.c     boot_load: kernel, page tables, descriptor table
  *   initrd.c   the initrd's place
  *   params.c   struct boot_params and its memory map
  *   search.c   bytes in an unpacked kernel
+ *   unpack-stream.c   files packed in parts, for initrds and modules: stands alone
  *   cmdline.c, default.c   stand alone
  */
 #ifndef CAPSA_BOOT_KERNEL_H
@@ -22,15 +22,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "core/base/error.h"
+#include "core/base/store.h"
 #include "core/boot/boot.h"
 
 #define KERNEL_UNPACKED_MAX (512ull << 20) /* bytes, of a payload and of the memory that an ELF spans */
 #define KERNEL_FILE_MAX (512ull << 20)     /* bytes of a bzImage */
 #define KERNEL_SEGMENTS_MAX 32
-#define KERNEL_VERSION_MAX 128
+#define KERNEL_VERSION_MAX BOOT_VERSION_MAX
 #define KERNEL_PAGE 4096ull
 
 /* Bytes [offset, offset+file_size) of the source go to guest-physical `address`; the rest of mem_size is zero. */
@@ -95,36 +95,20 @@ void unpack_free(uint8_t *data, size_t size);
  */
 int elf_parse(const uint8_t *head, size_t len, uint64_t file_size, struct kernel_image *out, struct error *err);
 
-/* sha256.c */
-#define SHA256_SIZE 32
-void sha256(const uint8_t *data, size_t len, uint8_t digest[SHA256_SIZE]);
-
-/* cache.c: every failure but a hit means "do without". */
-#define CACHE_KEY_SIZE SHA256_SIZE
-struct cache; /* an open cache folder */
+/* cache.c: the store of unpacked kernels (core/base/store.h). Every failure but a hit means "do without". */
+#define CACHE_KEY_SIZE STORE_KEY_SIZE
 /* NULL with err where there is none that can be trusted or made. */
-struct cache *cache_open(struct error *err);
-void cache_close(struct cache *cache);
-/* Waits until no other process fills the cache, and removes what killed ones left; cache_close() gives it free. */
-void cache_lock(struct cache *cache);
+struct store *cache_open(struct error *err);
 /* Looks the kernel up by the file's identity, or by its content; true: fd, image, header, version, cache_path are set.
  */
-bool cache_find_file(struct cache *cache, const struct stat *file, struct boot_kernel *kernel);
-bool cache_find(struct cache *cache, const uint8_t key[CACHE_KEY_SIZE], struct boot_kernel *kernel);
+bool cache_find_file(struct store *cache, const struct stat *file, struct boot_kernel *kernel);
+bool cache_find(struct store *cache, const uint8_t key[CACHE_KEY_SIZE], struct boot_kernel *kernel);
 /* Stores `unpacked`, of which `image` tells the segments; header and version come from *kernel. 0 or -errno. */
-int cache_store(struct cache *cache, const uint8_t key[CACHE_KEY_SIZE], const struct kernel_image *image,
+int cache_store(struct store *cache, const uint8_t key[CACHE_KEY_SIZE], const struct kernel_image *image,
                 const uint8_t *unpacked, const struct boot_kernel *kernel);
-/*
- * Whether the file's times would tell of another change: not while its last one is so young that one
- * within the same tick of the file system's clock could follow.
- */
-bool cache_settled(const struct stat *file, const struct timespec *now);
-/* Remembers that this (settled) file has that content. */
-void cache_remember(struct cache *cache, const struct stat *file, const uint8_t key[CACHE_KEY_SIZE]);
-/* Removes what was used longest ago until no more than these are left; never the entry of `keep`. */
+/* For store_trim(). */
 #define CACHE_ENTRIES_MAX 16u
 #define CACHE_BYTES_MAX (1ull << 30)
-void cache_trim(struct cache *cache, const uint8_t keep[CACHE_KEY_SIZE], unsigned entries_max, uint64_t bytes_max);
 
 /* load.c */
 /* Reads exactly len bytes at offset; -ENODATA where the file has fewer. */

@@ -13,7 +13,7 @@ core_boot_libboot_a_SOURCES = \
 	core/boot/load.c \
 	core/boot/params.c \
 	core/boot/search.c \
-	core/boot/sha256.c \
+	core/boot/unpack-stream.c core/boot/unpack-stream.h \
 	core/boot/unpack.c
 core_boot_libboot_a_CFLAGS = $(AM_CFLAGS) $(UNPACK_CFLAGS)
 

@@ -24,6 +24,7 @@ extern const struct verb verb_console;
 extern const struct verb verb_cp;
 extern const struct verb verb_doctor;
 extern const struct verb verb_exec;
+extern const struct verb verb_image;
 extern const struct verb verb_logs;
 extern const struct verb verb_plugin;
 extern const struct verb verb_run;

@@ -6,8 +6,14 @@
 
 const struct verb *const verbs[] = {
 	&verb_console,
+	&verb_cp,
 	&verb_doctor,
+	&verb_exec,
+	&verb_image,
+	&verb_logs,
 	&verb_plugin,
+	&verb_run,
+	&verb_start,
 	&verb_version,
 	NULL,
 };

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/doctor/unpack-stream.h"
+#include "core/boot/unpack-stream.h"
 
 #define BYTES_MAX (2ull << 30)  /* some seconds' worth */
 #define NAME_MAX_LEN 4096u      /* PATH_MAX: the kernel skips files with longer names */

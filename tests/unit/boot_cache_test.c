@@ -131,7 +131,7 @@ static void pieces_of_zeros_are_not_mapped(void **state)
 	const uint8_t key[CACHE_KEY_SIZE] = { 1 };
 	uint8_t *unpacked = calloc(1, size), *back = calloc(1, 23 * MIB);
 	struct error err = { "" };
-	struct cache *cache = cache_open(&err);
+	struct store *cache = cache_open(&err);
 
 	(void)state;
 	assert_non_null(cache);
@@ -159,7 +159,7 @@ static void pieces_of_zeros_are_not_mapped(void **state)
 	assert_int_equal(found.image.segments[3].address, 28 * MIB);
 	close(found.fd);
 	free(found.cache_path);
-	cache_close(cache);
+	store_close(cache);
 	free(unpacked);
 	free(back);
 }
@@ -194,7 +194,7 @@ static void a_remembered_file_is_not_read(void **state)
 	struct boot_kernel *kernel;
 	struct error err = { "" };
 	struct blob image = fixture_packed_kernel(PACK_ZSTD);
-	struct cache *cache;
+	struct store *cache;
 	struct stat st;
 
 	(void)state;
@@ -206,8 +206,8 @@ static void a_remembered_file_is_not_read(void **state)
 	assert_int_equal(stat(kernel_file("eight", 8), &st), 0);
 	cache = cache_open(&err);
 	assert_non_null(cache);
-	cache_remember(cache, &st, key);
-	cache_close(cache);
+	store_remember(cache, &st, 1, key);
+	store_close(cache);
 	kernel = open_kernel(fixture_path("eight"));
 	assert_string_equal(boot_kernel_version(kernel), "6.1.7");
 	boot_kernel_close(kernel);
@@ -226,14 +226,14 @@ static void a_file_that_just_changed_is_not_remembered(void **state)
 	boot_kernel_close(open_kernel(kernel_file("bzImage", 1)));
 	assert_int_equal(count(".file"), 0);
 	st.st_mtim.tv_sec = st.st_ctim.tv_sec = 997;
-	assert_true(cache_settled(&st, &now));
+	assert_true(store_settled(&st, &now));
 	st.st_ctim.tv_sec = 998;
-	assert_false(cache_settled(&st, &now));
+	assert_false(store_settled(&st, &now));
 	st.st_ctim.tv_sec = 5000;
-	assert_false(cache_settled(&st, &now));
+	assert_false(store_settled(&st, &now));
 	st.st_ctim.tv_sec = 997;
 	st.st_mtim.tv_sec = 998;
-	assert_false(cache_settled(&st, &now));
+	assert_false(store_settled(&st, &now));
 }
 
 static void links_that_name_no_entry_are_ignored(void **state)
@@ -247,15 +247,15 @@ static void links_that_name_no_entry_are_ignored(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
-		struct cache *cache = cache_open(&err);
+		struct store *cache = cache_open(&err);
 		const struct dirent *d;
 		struct stat st;
 		DIR *dir;
 
 		assert_non_null(cache);
 		assert_int_equal(stat(kernel_file("bzImage", (unsigned)i), &st), 0);
-		cache_remember(cache, &st, key);
-		cache_close(cache);
+		store_remember(cache, &st, 1, key);
+		store_close(cache);
 		dir = opendir(fixture_path(FOLDER));
 		while ((d = readdir(dir))) {
 			if (!strstr(d->d_name, ".file"))
@@ -481,7 +481,7 @@ static void what_was_used_longest_ago_goes_first(void **state)
 	char paths[6][512];
 	uint8_t key[CACHE_KEY_SIZE];
 	struct error err = { "" };
-	struct cache *cache;
+	struct store *cache;
 	struct stat st;
 
 	(void)state;
@@ -501,23 +501,23 @@ static void what_was_used_longest_ago_goes_first(void **state)
 	}
 	assert_int_equal(stat(paths[0], &st), 0);
 	cache = cache_open(&err);
-	cache_trim(cache, key, 6, 1 << 30);
+	store_trim(cache, key, 6, 1 << 30);
 	assert_int_equal(count(".kernel"), 6);
-	cache_trim(cache, key, 4, 1 << 30);
+	store_trim(cache, key, 4, 1 << 30);
 	assert_int_equal(count(".kernel"), 4);
 	assert_int_equal(access(paths[2], F_OK), 0);
 	assert_int_equal(access(paths[3], F_OK), -1);
 	assert_int_equal(access(paths[5], F_OK), 0);
 	/* By size: room for two of equal size. */
-	cache_trim(cache, key, 16, (uint64_t)st.st_blocks * 512 * 2);
+	store_trim(cache, key, 16, (uint64_t)st.st_blocks * 512 * 2);
 	assert_int_equal(count(".kernel"), 2);
 	assert_int_equal(access(paths[0], F_OK), 0);
 	assert_int_equal(access(paths[5], F_OK), 0);
 	/* Not even one fits: the one in use stays. */
-	cache_trim(cache, key, 1, 0);
+	store_trim(cache, key, 1, 0);
 	assert_int_equal(count(".kernel"), 1);
 	assert_int_equal(access(paths[5], F_OK), 0);
-	cache_close(cache);
+	store_close(cache);
 }
 
 static void the_cache_never_holds_more_than_its_bound(void **state)

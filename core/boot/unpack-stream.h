@@ -2,10 +2,10 @@
 /*
  * unpack-stream.h - a file read from its beginning to its end, of which parts may be packed: gzip, xz, zstd, lz4 in
  * the legacy frame (what the kernel unpacks initrds with). The libraries are loaded when a part needs one. Used by
- * initrd-scan.c.
+ * core/doctor/initrd-scan.c and core/sandbox/image-modules.c.
  */
-#ifndef CAPSA_DOCTOR_UNPACK_STREAM_H
-#define CAPSA_DOCTOR_UNPACK_STREAM_H
+#ifndef CAPSA_BOOT_UNPACK_STREAM_H
+#define CAPSA_BOOT_UNPACK_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>

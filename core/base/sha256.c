@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sha256.c - SHA-256 (FIPS 180-4) of a buffer, for the names of cache entries (cache.c says
+ * sha256.c - SHA-256 (FIPS 180-4) of a buffer, for the names of cache entries (store.c says
  * why it has to be a cryptographic hash). Runs once for each new kernel file, so it is plain.
  */
 
-#include "core/boot/kernel.h"
+#include "core/base/sha256.h"
 
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #define BLOCK 64u
@@ -87,4 +88,11 @@ void sha256(const uint8_t *data, size_t len, uint8_t digest[SHA256_SIZE])
 
 		memcpy(digest + i * 4, &word, 4);
 	}
+}
+
+char *sha256_text(const uint8_t digest[SHA256_SIZE], char text[2 * SHA256_SIZE + 1])
+{
+	for (size_t i = 0; i < SHA256_SIZE; i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return text;
 }

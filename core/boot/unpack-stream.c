@@ -6,7 +6,7 @@
  * packed part is entered, else from `in`. Every step of a decoder either takes or gives bytes, or is the last one, so
  * no input makes it turn for ever; how much it gives in all is for the reader to bound.
  */
-#include "core/doctor/unpack-stream.h"
+#include "core/boot/unpack-stream.h"
 
 #include <endian.h>
 #include <errno.h>

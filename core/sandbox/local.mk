@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+noinst_LIBRARIES += core/sandbox/libsandbox.a
+core_sandbox_libsandbox_a_CPPFLAGS = $(AM_CPPFLAGS) -DCAPSA_LIBEXEC_FOLDER='"$(pkglibexecdir)"'
+core_sandbox_libsandbox_a_SOURCES = \
+	core/sandbox/image-applets.c \
+	core/sandbox/image-archive.c \
+	core/sandbox/image-cache.c \
+	core/sandbox/image-inputs.c \
+	core/sandbox/image-modules.c \
+	core/sandbox/image-private.h \
+	core/sandbox/image-tree.c \
+	core/sandbox/image.c core/sandbox/image.h
+
+dist_check_SCRIPTS += tests/unit/image.sh
+TESTS += tests/unit/image.sh
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/image_test
+TESTS += tests/unit/image_test
+endif
+tests_unit_image_test_SOURCES = tests/unit/image_test.c
+tests_unit_image_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_image_test_LDADD = core/sandbox/libsandbox.a core/boot/libboot.a core/machine/libmachine.a $(UNIT_LIBS)
