@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* library.c - see library.h. Called by core/boot and core/doctor. */
+/* library.c - see library.h. Called by json.c, core/boot and core/doctor. */
 #include "core/base/library.h"
 
 #include <dlfcn.h>

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 noinst_LIBRARIES += core/base/libbase.a
-core_base_libbase_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+core_base_libbase_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(JSON_CFLAGS)
 core_base_libbase_a_SOURCES = \
 	core/base/arena.c core/base/arena.h \
 	core/base/error.c core/base/error.h \
+	core/base/json.c \
 	core/base/library.c core/base/library.h \
 	core/base/loop-thread.c core/base/loop-thread.h \
 	core/base/log.c core/base/log.h \
@@ -11,7 +12,8 @@ core_base_libbase_a_SOURCES = \
 	core/base/reactor.c core/base/reactor.h \
 	core/base/sha256.c core/base/sha256.h \
 	core/base/store.c core/base/store.h \
-	core/base/text.c core/base/text.h
+		core/base/text.c core/base/text.h \
+	core/base/timeline.c core/base/timeline.h
 
 if HAVE_CMOCKA
 BASE_TESTS = tests/unit/arena_test tests/unit/log_test tests/unit/path_test tests/unit/reactor_test tests/unit/text_test

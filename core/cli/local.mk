@@ -1,7 +1,23 @@
 # SPDX-License-Identifier: MIT
 # The program. Libraries from the rooms that know most to those that know least.
 bin_PROGRAMS += capsa
-capsa_SOURCES = core/cli/main.c core/cli/json.c core/cli/verb.h core/cli/verbs.c core/cli/verb-console.c core/cli/verb-doctor.c core/cli/verb-image.c core/cli/verb-plugin.c core/cli/verb-version.c
+capsa_SOURCES = \
+	core/cli/main.c core/cli/verb.h core/cli/verbs.c \
+	core/cli/command-options.c core/cli/command-options.h \
+	core/cli/machine-agent.c core/cli/machine-agent.h \
+	core/cli/machine-options.c core/cli/machine-options.h \
+	core/cli/progress.c core/cli/progress.h \
+	core/cli/trace-file.c core/cli/trace-file.h \
+	core/cli/verb-console.c \
+	core/cli/verb-cp.c \
+	core/cli/verb-doctor.c \
+	core/cli/verb-exec.c \
+	core/cli/verb-image.c \
+	core/cli/verb-logs.c \
+	core/cli/verb-plugin.c \
+	core/cli/verb-run.c \
+	core/cli/verb-start.c \
+	core/cli/verb-version.c
 capsa_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 CAPSA_ROOMS = \
 	core/doctor/libdoctor.a \

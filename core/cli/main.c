@@ -147,16 +147,24 @@ static int run_file(const struct options *options)
 	struct error err = { "" };
 	struct config *config = NULL;
 	struct vm *vm = NULL;
+	int64_t begin = timeline_now(), read;
 	int status = EXIT_OK;
 
 	verb_ignore_write_signals();
 	log_set_level(options->quiet           ? LOG_LEVEL_WARNING
 	              : options->verbose > 1 ? LOG_LEVEL_DEBUG
 	                                     : LOG_LEVEL_INFO);
-	if (config_read(options->file, &config, &err) || vm_open(config, options->append, &vm, &err)) {
+	if (config_read(options->file, &config, &err)) {
 		status = fail(EXIT_USAGE, "%s", err.text);
 		goto out;
 	}
+	read = timeline_now();
+	if (vm_open(config, options->append, &vm, &err)) {
+		status = fail(EXIT_USAGE, "%s", err.text);
+		goto out;
+	}
+	timeline_mark(vm_timeline(vm), "process start", begin);
+	timeline_mark(vm_timeline(vm), "file read", read);
 	if (options->verbose) {
 		vm_describe(vm);
 		fflush(stdout);

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
 noinst_LIBRARIES += core/control/libcontrol.a
 # Of its own, because terminal.c is built for the plugin too.
-core_control_libcontrol_a_CFLAGS = $(AM_CFLAGS)
+core_control_libcontrol_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 core_control_libcontrol_a_SOURCES = \
+	core/control/api.c core/control/api.h \
+	core/control/api-client.c core/control/api-client.h \
 	core/control/console-attach.c core/control/console-client.c core/control/console-client.h core/control/console-exec.c \
 	core/control/console-private.h plugins/console/terminal.c plugins/console/terminal.h \
 	core/control/expect.c core/control/expect.h \
-	core/control/rundir.c core/control/rundir.h
+	core/control/http.c core/control/http.h core/control/http-parse.c core/control/http-parse.h \
+	core/control/metrics.c core/control/metrics.h \
+	core/control/plot.c core/control/plot.h \
+	core/control/rundir.c core/control/rundir.h \
+	core/control/trace.c core/control/trace.h
 
 dist_check_SCRIPTS += tests/unit/console-verb.sh
 TESTS += tests/unit/console-verb.sh

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,49 +203,97 @@ void rundir_destroy(struct rundir *r)
 
 static int compare(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	const struct rundir_entry *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
 }
 
-/* "a, b, c" of the machines that run, or NULL where none does (or memory is out). Under the lock over all. */
-static char *list_alive(const char *base)
+void rundir_list_free(struct rundir_entry *list, long n)
 {
-	char **names = NULL, *text = NULL;
+	for (long i = 0; i < n; i++)
+		free(list[i].name);
+	free(list);
+}
+
+/* Under the lock over all. As rundir_list(), with -ENOMEM alone; `clean`: removes what the killed left. */
+static long list_alive(const char *base, bool clean, struct rundir_entry **out)
+{
+	struct rundir_entry *list = NULL, *grown;
 	DIR *dir = opendir(base);
-	struct dirent *entry;
-	size_t n = 0;
+	const struct dirent *entry;
+	long n = 0;
 
-	while (dir && (entry = readdir(dir))) {
+	while (dir && n >= 0 && (entry = readdir(dir))) {
 		char *folder = name_is_valid(entry->d_name) ? path_join(base, entry->d_name) : NULL;
-		char **grown, *name;
+		enum state state = STATE_NONE;
+		int lock = -1;
 		long pid;
-		int lock;
 
-		if (folder && judge(folder, &lock, &pid) == STATE_ALIVE && (name = strdup(entry->d_name))) {
-			grown = realloc(names, (n + 1) * sizeof *names);
-			if (grown) {
-				names = grown;
-				names[n++] = name;
-			} else {
-				free(name);
-			}
-		} else if (folder && lock >= 0) {
+		if (folder)
+			state = judge(folder, &lock, &pid);
+		if (state == STATE_STALE && clean)
+			path_remove_tree(folder);
+		if (lock >= 0)
 			close(lock);
-		}
 		free(folder);
+		if (state != STATE_ALIVE)
+			continue;
+		grown = reallocarray(list, (size_t)n + 1, sizeof *list);
+		if (grown) {
+			list = grown;
+			list[n] = (struct rundir_entry){ .name = strdup(entry->d_name), .pid = pid };
+		}
+		if (!grown || !list[n].name) {
+			rundir_list_free(list, n);
+			list = NULL;
+			n = -ENOMEM;
+		} else {
+			n++;
+		}
 	}
 	if (dir)
 		closedir(dir);
-	if (n)
-		qsort(names, n, sizeof *names, compare);
-	for (size_t i = 0; i < n; i++) {
-		char *longer = text ? text_format("%s, %s", text, names[i]) : strdup(names[i]);
+	if (n > 0)
+		qsort(list, (size_t)n, sizeof *list, compare);
+	*out = list;
+	return n;
+}
+
+/* "a, b, c" of the machines that run, or NULL where none does (or memory is out). Under the lock over all. */
+static char *tell_alive(const char *base)
+{
+	struct rundir_entry *list;
+	long n = list_alive(base, false, &list);
+	char *text = NULL;
+
+	for (long i = 0; i < n; i++) {
+		char *longer = text ? text_format("%s, %s", text, list[i].name) : strdup(list[i].name);
 
 		free(text);
 		text = longer;
-		free(names[i]);
 	}
-	free(names);
+	if (n >= 0)
+		rundir_list_free(list, n);
 	return text;
+}
+
+long rundir_list(struct rundir_entry **out, struct error *err)
+{
+	char *base = path_runtime_dir(err);
+	long n = -EIO;
+	int all;
+
+	if (!base)
+		return n;
+	n = all = lock_all(base, err);
+	if (all >= 0) {
+		n = list_alive(base, true, out);
+		if (n < 0)
+			error_set(err, ENOMEM, "no memory");
+		close(all);
+	}
+	free(base);
+	return n;
 }
 
 char *rundir_find(const char *name, struct error *err)
@@ -273,7 +322,7 @@ char *rundir_find(const char *name, struct error *err)
 		error_set(err, ESRCH, "the machine \"%s\" does not run any more: it was killed", name);
 		break;
 	case STATE_NONE:
-		others = list_alive(base);
+		others = tell_alive(base);
 		if (others)
 			error_set(err, ESRCH, "no machine \"%s\" runs; these do: %s", name, others);
 		else
@@ -290,4 +339,51 @@ out:
 	free(folder);
 	free(base);
 	return found;
+}
+
+/* Waits until nobody holds the lock: a process that ends lets it go, however it ends. */
+static int wait_for_lock(int lock)
+{
+	int rc;
+
+	do
+		rc = flock(lock, LOCK_EX) < 0 ? -errno : 0;
+	while (rc == -EINTR);
+	return rc;
+}
+
+int rundir_kill(const char *name, struct error *err)
+{
+	char *folder = rundir_find(name, err), *path = NULL;
+	int rc = 0, lock = -1;
+	char text[32] = "";
+	struct error gone;
+	long pid;
+
+	if (!folder)
+		return -ESRCH;
+	path = path_join(folder, "lock");
+	lock = path ? lock_open(path, 0) : -1;
+	if (!path) {
+		rc = error_set(err, ENOMEM, "no memory");
+	} else if (lock < 0) {
+		rc = errno == ENOENT ? 0 : error_set(err, errno, "%s: %s", path, strerror(errno));
+	} else if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+		/* Who holds the lock lives: the number is that of no other process. */
+		pid = pread(lock, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+		if (pid <= 1)
+			rc = error_set(err, EAGAIN, "the machine \"%s\" has only begun to start; try again", name);
+		else if (kill((pid_t)pid, SIGKILL) < 0 && errno != ESRCH)
+			rc = error_set(err, errno, "cannot kill process %ld: %s", pid, strerror(errno));
+		else
+			rc = wait_for_lock(lock);
+	}
+	if (lock >= 0)
+		close(lock);
+	free(path);
+	free(folder);
+	/* Finds the folder of a killed one, and removes it; a new machine of that name stays. */
+	if (!rc)
+		free(rundir_find(name, &gone));
+	return rc;
 }

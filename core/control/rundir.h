@@ -9,6 +9,7 @@
 #define CAPSA_CONTROL_RUNDIR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/base/error.h"
 
@@ -25,5 +26,23 @@ void rundir_destroy(struct rundir *rundir);
  * that run), or one that has been killed (its folder is removed).
  */
 char *rundir_find(const char *name, struct error *err);
+
+struct rundir_entry {
+	char *name;
+	long pid; /* 0: not known yet */
+};
+
+/*
+ * The machines that run, by name, in *out (the caller frees: rundir_list_free()); folders that killed ones left are
+ * removed. How many, or -errno with err.
+ */
+long rundir_list(struct rundir_entry **out, struct error *err);
+void rundir_list_free(struct rundir_entry *list, long n);
+
+/*
+ * Kills the process of machine `name` by SIGKILL, waits until it has ended, and removes its folder. 0 also where it
+ * has ended by itself; -errno with err.
+ */
+int rundir_kill(const char *name, struct error *err);
 
 #endif

@@ -58,6 +58,8 @@ struct machine {
 	pthread_mutex_t slot_lock;
 	bool committed;
 	atomic_bool ended;
+	bool pausing;         /* or paused */
+	atomic_uint to_pause; /* vCPUs that do not stand still yet */
 };
 
 static void machine_ended(void *ctx, enum machine_end end, const char *text)
@@ -69,6 +71,21 @@ static void machine_ended(void *ctx, enum machine_end end, const char *text)
 	if (end == MACHINE_RESET && power_panicked(m->power))
 		end = MACHINE_PANICKED;
 	m->setup.ended(m->setup.ctx, end, text);
+}
+
+static void boot_vcpu_entered(void *ctx)
+{
+	const struct machine *m = ctx;
+
+	m->setup.entered(m->setup.ctx);
+}
+
+static void vcpu_paused(void *ctx)
+{
+	struct machine *m = ctx;
+
+	if (atomic_fetch_sub(&m->to_pause, 1) == 1)
+		m->setup.paused(m->setup.ctx);
 }
 
 /* Where 64-bit BARs go: above RAM, below what the guest can address. */
@@ -341,6 +358,8 @@ int machine_commit(struct machine *m, const struct boot_entry *entry, struct err
 			.mmio = m->mmio,
 			.memory = m->memory,
 			.ended = machine_ended,
+			.entered = i == 0 && m->setup.entered ? boot_vcpu_entered : NULL,
+			.paused = vcpu_paused,
 			.ctx = m,
 		};
 
@@ -376,6 +395,37 @@ void machine_stop(struct machine *m)
 	for (unsigned i = 0; i < m->setup.cpus; i++)
 		if (m->vcpus[i])
 			vcpu_join(m->vcpus[i]);
+}
+
+void machine_pause(struct machine *m)
+{
+	m->pausing = true;
+	atomic_store(&m->to_pause, m->setup.cpus);
+	for (unsigned i = 0; i < m->setup.cpus; i++)
+		vcpu_pause(m->vcpus[i]);
+}
+
+bool machine_is_paused(const struct machine *m)
+{
+	return m->pausing && atomic_load(&m->to_pause) == 0;
+}
+
+void machine_resume(struct machine *m)
+{
+	m->pausing = false;
+	for (unsigned i = 0; i < m->setup.cpus; i++)
+		vcpu_resume(m->vcpus[i]);
+}
+
+void machine_exits(const struct machine *m, struct machine_exits *out)
+{
+	*out = (struct machine_exits){ 0 };
+	for (unsigned i = 0; i < m->setup.cpus; i++) {
+		out->io += vcpu_exits(m->vcpus[i], VCPU_EXIT_IO);
+		out->mmio += vcpu_exits(m->vcpus[i], VCPU_EXIT_MMIO);
+		out->signal += vcpu_exits(m->vcpus[i], VCPU_EXIT_SIGNAL);
+		out->other += vcpu_exits(m->vcpus[i], VCPU_EXIT_OTHER);
+	}
 }
 
 void machine_press_power_button(struct machine *m)

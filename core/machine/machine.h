@@ -46,7 +46,16 @@ struct machine_setup {
 	bool serial; /* 16550 at 0x3f8 to standard error */
 	/* Called once, on a vCPU's thread, which runs no guest code afterwards. text: for MACHINE_FAILED. */
 	void (*ended)(void *ctx, enum machine_end end, const char *text);
+	/* The boot processor is about to enter the guest for the first time. On its thread. May be NULL. */
+	void (*entered)(void *ctx);
+	/* Once for each machine_pause(): no vCPU runs guest code. On a vCPU's thread, or within machine_pause(). */
+	void (*paused)(void *ctx);
 	void *ctx;
+};
+
+/* Why vCPUs left the guest. */
+struct machine_exits {
+	uint64_t io, mmio, signal, other;
 };
 
 /* 0, or -errno with err; -E2BIG: more memory than this host's processor can address beside the devices. */
@@ -82,6 +91,19 @@ int machine_commit(struct machine *machine, const struct boot_entry *entry, stru
 int machine_start(struct machine *machine, struct error *err);
 /* Takes every vCPU out of the guest and ends its thread. Any number of times. */
 void machine_stop(struct machine *machine);
+
+/*
+ * Takes every vCPU out of the guest, to stand still until machine_resume(); returns at once, `paused` tells when they do.
+ * Devices keep their state, and go on with what the guest gave them. One at a time; resume after `paused` came. The
+ * guest's clock is kvmclock, which goes on: after a resume it is right, and the guest has seen time jump.
+ */
+void machine_pause(struct machine *machine);
+/* Whether they all stand still. */
+bool machine_is_paused(const struct machine *machine);
+void machine_resume(struct machine *machine);
+
+/* Sums over all vCPUs. */
+void machine_exits(const struct machine *machine, struct machine_exits *out);
 
 /* Presses the ACPI power button. Any thread. */
 void machine_press_power_button(struct machine *machine);

@@ -7,6 +7,11 @@
  * triple fault is a reset, what KVM cannot run is told with everything that helps to find out
  * why. Leaving: vcpu_kick() sets immediate_exit and sends a signal, so that KVM_RUN returns
  * EINTR whether the thread is in the guest already or about to enter it.
+ *
+ * Pausing goes the same way, but the thread then waits under `lock`. It does so only behind a KVM_RUN that said EINTR:
+ * that one has completed the last exit's access in the kernel, so a paused vCPU has nothing half done. Everything about
+ * leaving and pausing changes under the lock, immediate_exit included: it is taken back by the thread itself as it goes
+ * on, and not where it is to leave, so no kick is ever lost.
  */
 #include "core/machine/vcpu.h"
 
@@ -36,6 +41,13 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	atomic_bool leave;
+	atomic_ullong exits[VCPU_EXITS];
+
+	pthread_mutex_t lock; /* over all below, and over writes of immediate_exit and of `leave` by others */
+	pthread_cond_t go_on;
+	bool pause; /* is to stand still */
+	bool told;  /* `paused` was called for it */
+	bool gone;  /* the thread runs no guest code any more */
 };
 
 static int set_cpuid(struct vcpu *v, struct error *err)
@@ -80,6 +92,8 @@ int vcpu_create(const struct vcpu_setup *setup, struct vcpu **out, struct error 
 		return error_set(err, ENOMEM, "no memory for vCPU %u", setup->index);
 	v->setup = *setup;
 	v->run = MAP_FAILED;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_cond_init(&v->go_on, NULL);
 	v->fd = ioctl(setup->vm_fd, KVM_CREATE_VCPU, (unsigned long)setup->index);
 	if (v->fd < 0) {
 		rc = error_set(err, errno, "KVM makes no vCPU %u: %s", setup->index, strerror(errno));
@@ -118,6 +132,8 @@ void vcpu_destroy(struct vcpu *v)
 		munmap(v->run, v->run_size);
 	if (v->fd >= 0)
 		close(v->fd);
+	pthread_cond_destroy(&v->go_on);
+	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
 
@@ -219,15 +235,30 @@ static void failed(struct vcpu *v)
 	end(v, MACHINE_FAILED, text);
 }
 
+/* Only the vCPU's own thread adds: no locked instruction is needed. */
+static void count(struct vcpu *v, enum vcpu_exit kind)
+{
+	unsigned long long n = atomic_load_explicit(&v->exits[kind], memory_order_relaxed);
+
+	atomic_store_explicit(&v->exits[kind], n + 1, memory_order_relaxed);
+}
+
 static void dispatch(struct vcpu *v)
 {
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
+		count(v, VCPU_EXIT_IO);
 		port_access(v);
-		break;
+		return;
 	case KVM_EXIT_MMIO:
+		count(v, VCPU_EXIT_MMIO);
 		mmio_access(v);
+		return;
+	default:
 		break;
+	}
+	count(v, VCPU_EXIT_OTHER);
+	switch (v->run->exit_reason) {
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		break;
@@ -244,20 +275,55 @@ static void dispatch(struct vcpu *v)
 	}
 }
 
+/* Under the lock: says once that it stands still. */
+static void tell_paused(struct vcpu *v)
+{
+	if (!v->pause || v->told)
+		return;
+	v->told = true;
+	v->setup.paused(v->setup.ctx);
+}
+
+/* KVM_RUN was interrupted: a kick, or a pause. */
+static void interrupted(struct vcpu *v)
+{
+	count(v, VCPU_EXIT_SIGNAL);
+	pthread_mutex_lock(&v->lock);
+	if (v->pause && !atomic_load(&v->leave)) {
+		tell_paused(v);
+		while (v->pause && !atomic_load(&v->leave))
+			pthread_cond_wait(&v->go_on, &v->lock);
+		/* A guest without kvmclock has nothing to be told; its watchdogs may complain. */
+		if (!atomic_load(&v->leave))
+			ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
+	}
+	if (!atomic_load(&v->leave))
+		v->run->immediate_exit = 0;
+	pthread_mutex_unlock(&v->lock);
+}
+
 static void *vcpu_thread(void *ctx)
 {
 	struct vcpu *v = ctx;
 
+	if (v->setup.entered)
+		v->setup.entered(v->setup.ctx);
 	while (!atomic_load_explicit(&v->leave, memory_order_relaxed)) {
 		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
 			dispatch(v);
-		} else if (errno != EINTR && errno != EAGAIN) {
+		} else if (errno == EINTR) {
+			interrupted(v);
+		} else if (errno != EAGAIN) {
 			char text[128];
 
 			snprintf(text, sizeof text, "KVM_RUN of vCPU %u: %s", v->setup.index, strerror(errno));
 			end(v, MACHINE_FAILED, text);
 		}
 	}
+	pthread_mutex_lock(&v->lock);
+	v->gone = true;
+	tell_paused(v);
+	pthread_mutex_unlock(&v->lock);
 	return NULL;
 }
 
@@ -292,13 +358,47 @@ int vcpu_start(struct vcpu *v, struct error *err)
 	return 0;
 }
 
+/* Under the lock. */
+static void take_out(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	pthread_kill(v->thread, KICK_SIGNAL);
+}
+
 void vcpu_kick(struct vcpu *v)
 {
 	if (!v->started)
 		return;
+	pthread_mutex_lock(&v->lock);
 	atomic_store(&v->leave, true);
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
-	pthread_kill(v->thread, KICK_SIGNAL);
+	take_out(v);
+	pthread_cond_broadcast(&v->go_on);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_pause(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->pause = true;
+	v->told = false;
+	if (v->started && !v->gone)
+		take_out(v);
+	else
+		tell_paused(v);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_resume(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->pause = false;
+	pthread_cond_broadcast(&v->go_on);
+	pthread_mutex_unlock(&v->lock);
+}
+
+uint64_t vcpu_exits(const struct vcpu *v, enum vcpu_exit kind)
+{
+	return atomic_load_explicit(&v->exits[kind], memory_order_relaxed);
 }
 
 void vcpu_join(struct vcpu *v)

@@ -16,6 +16,9 @@
 
 struct vcpu;
 
+/* What takes a vCPU out of the guest. */
+enum vcpu_exit { VCPU_EXIT_IO, VCPU_EXIT_MMIO, VCPU_EXIT_SIGNAL, VCPU_EXIT_OTHER, VCPU_EXITS };
+
 struct vcpu_setup {
 	unsigned index; /* also its local APIC identifier */
 	unsigned cpus;
@@ -25,6 +28,10 @@ struct vcpu_setup {
 	const struct memory *memory;
 	/* This vCPU cannot or must not go on. Any vCPU's thread. */
 	void (*ended)(void *ctx, enum machine_end end, const char *text);
+	/* The thread is about to enter the guest for the first time. That thread. May be NULL. */
+	void (*entered)(void *ctx);
+	/* Once for each vcpu_pause(): it stands still, or has ended. The vCPU's thread, or within vcpu_pause(). */
+	void (*paused)(void *ctx);
 	void *ctx;
 };
 
@@ -39,5 +46,16 @@ int vcpu_start(struct vcpu *vcpu, struct error *err);
 /* Asks the thread to leave the guest, at once. vcpu_join() waits for it. Any thread. */
 void vcpu_kick(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
+
+/*
+ * Takes the thread out of the guest, to wait for vcpu_resume(): `paused` tells when. Devices may still be answering
+ * its last exit until then, so that nobody may wait for it on a loop. One at a time; vcpu_resume() after `paused` came.
+ */
+void vcpu_pause(struct vcpu *vcpu);
+/* Goes on; the guest's watchdogs are told that time has passed. Not paused: nothing. */
+void vcpu_resume(struct vcpu *vcpu);
+
+/* How often it left the guest for that reason. Any thread. */
+uint64_t vcpu_exits(const struct vcpu *vcpu, enum vcpu_exit kind);
 
 #endif

@@ -23,6 +23,14 @@ static void machine_ended(void *ctx, enum machine_end end, const char *text)
 	reactor_call_run(vm->ended_call);
 }
 
+/* Runs on the boot processor's thread. */
+static void guest_entered(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	timeline_mark(&vm->timeline, "first KVM_RUN", timeline_now());
+}
+
 static void leave_loop(void *ctx)
 {
 	struct vm *vm = ctx;
@@ -35,6 +43,13 @@ static int refuse(struct vm *vm, int rc)
 {
 	vm->refused = true;
 	return rc;
+}
+
+/* The timeline is that of the first boot. */
+static void mark(struct vm *vm, const char *name)
+{
+	if (!vm->started_at)
+		timeline_mark(&vm->timeline, name, timeline_now());
 }
 
 static int load(struct vm *vm, struct boot_entry *entry, struct error *err)
@@ -58,6 +73,8 @@ static int power_on(struct vm *vm, struct error *err)
 		.memory_shared = vm->config->memory_shared,
 		.serial = vm->config->serial,
 		.ended = machine_ended,
+		.entered = vm->started_at ? NULL : guest_entered,
+		.paused = vm_machine_paused,
 		.ctx = vm,
 	};
 	struct boot_entry entry;
@@ -69,13 +86,24 @@ static int power_on(struct vm *vm, struct error *err)
 		                        vm->config->memory_place.line));
 	if (!rc)
 		rc = vm_devices_attach(vm, err);
-	if (!rc)
+	if (!rc) {
+		mark(vm, "devices attached");
 		rc = load(vm, &entry, err);
-	if (!rc)
+	}
+	if (!rc) {
+		mark(vm, "kernel mapped");
 		rc = machine_commit(vm->machine, &entry, err);
-	if (!rc)
+	}
+	if (!rc) {
+		mark(vm, "machine built");
 		rc = machine_start(vm->machine, err);
-	return rc;
+	}
+	if (rc)
+		return rc;
+	if (!vm->started_at)
+		vm->started_at = timeline_now();
+	vm_pause_started(vm);
+	return 0;
 }
 
 static void power_off(struct vm *vm)
@@ -144,6 +172,9 @@ static int prepare(struct vm *vm, struct error *err)
 	if (rc)
 		return rc;
 	vm->environment.runtime_folder = rundir_path(vm->rundir);
+	rc = vm_control_open(vm, err);
+	if (rc)
+		return rc;
 	vm->ended_call = reactor_call_add(vm->reactor, leave_loop, vm);
 	if (!vm->ended_call)
 		return error_set(err, ENOMEM, "no memory");
@@ -151,7 +182,11 @@ static int prepare(struct vm *vm, struct error *err)
 	if (!rc)
 		rc = vm_devices_start(vm, err);
 	if (!rc)
+		rc = vm_pause_prepare(vm, err);
+	if (!rc)
 		rc = vm_stop_prepare(vm, err);
+	if (!rc)
+		timeline_mark(&vm->timeline, "devices realized", timeline_now());
 	return rc;
 }
 
@@ -163,12 +198,16 @@ enum vm_result vm_run(struct vm *vm, struct error *err)
 	while (!rc && again)
 		rc = boot(vm, &again, err);
 	vm_stop_finish(vm);
+	vm_control_deafen(vm);
 	vm_loops_stop(vm);
 	vm_devices_stop(vm);
 	vm_devices_close(vm);
 	vm_loops_free(vm);
 	reactor_call_remove(vm->ended_call);
+	vm_pause_finish(vm);
 	rundir_destroy(vm->rundir);
 	vm->rundir = NULL;
+	/* The last of all: whoever waits for the end may at once start another machine of that name. */
+	vm_control_close(vm, rc, err);
 	return !rc ? VM_ENDED : vm->refused ? VM_REFUSED : VM_FAILED;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm-stop.c - how a user ends a machine: SIGTERM, SIGINT or SIGHUP presses the power button; after
- * stop_timeout, or at a second signal, the machine ends without the guest. Called by vm-run.c; on the main loop.
+ * vm-stop.c - how a user ends a machine: SIGTERM, SIGINT or SIGHUP, or PUT /vm/poweroff, presses the power button; after
+ * stop_timeout, at a second signal, or by PUT /vm/kill, the machine ends without the guest. Called by vm-run.c and
+ * vm-control.c; on the main loop.
  */
 #include <errno.h>
 #include <signal.h>
@@ -9,9 +10,12 @@
 #include "core/base/log.h"
 #include "core/vm/vm-private.h"
 
-static void force(struct vm *vm, const char *why)
+void vm_force(struct vm *vm, const char *why)
 {
+	if (vm->stopping == VM_FORCED)
+		return;
 	log_warning("%s; the machine is ended", why);
+	vm->forced_why = why;
 	vm->stopping = VM_FORCED;
 	reactor_stop(vm->reactor);
 }
@@ -20,7 +24,26 @@ static void timed_out(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	force(vm, "the guest did not power off within stop_timeout");
+	vm_force(vm, "the guest did not power off within stop_timeout");
+}
+
+void vm_ask_to_power_off(struct vm *vm)
+{
+	switch (vm->stopping) {
+	case VM_RUNNING:
+		vm->stopping = VM_ASKED;
+		log_info("asking the guest to power off");
+		reactor_timer_set(vm->stop_timer, (int64_t)vm->config->stop_timeout * 1000);
+		vm_resume(vm); /* a guest that stands still feels no button */
+		machine_press_power_button(vm->machine);
+		break;
+	case VM_ASKED:
+		/* Whoever listens for the button may have come only now. */
+		machine_press_power_button(vm->machine);
+		break;
+	case VM_FORCED:
+		break;
+	}
 }
 
 static void signalled(void *ctx, int signo)
@@ -30,13 +53,10 @@ static void signalled(void *ctx, int signo)
 	(void)signo;
 	switch (vm->stopping) {
 	case VM_RUNNING:
-		vm->stopping = VM_ASKED;
-		log_info("asking the guest to power off");
-		machine_press_power_button(vm->machine);
-		reactor_timer_set(vm->stop_timer, (int64_t)vm->config->stop_timeout * 1000);
+		vm_ask_to_power_off(vm);
 		break;
 	case VM_ASKED:
-		force(vm, "a second signal came");
+		vm_force(vm, "a second signal came");
 		break;
 	case VM_FORCED:
 		break;

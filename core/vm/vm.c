@@ -116,10 +116,13 @@ int vm_open(const struct config *config, const char *append, struct vm **out, st
 	vm->environment.main = vm->reactor;
 	vm->environment.machine_name = config->name;
 	rc = vm_devices_open(vm, err);
-	if (!rc)
-		rc = open_kernel(vm, append, err);
 	if (rc)
 		goto fail;
+	timeline_mark(&vm->timeline, "plugins loaded", timeline_now());
+	rc = open_kernel(vm, append, err);
+	if (rc)
+		goto fail;
+	timeline_mark(&vm->timeline, "kernel opened", timeline_now());
 	*out = vm;
 	return 0;
 
@@ -159,6 +162,11 @@ const char *vm_kernel_version(const struct vm *vm)
 const char *vm_initrd(const struct vm *vm)
 {
 	return vm->initrd_path;
+}
+
+struct timeline *vm_timeline(struct vm *vm)
+{
+	return &vm->timeline;
 }
 
 uint32_t vm_device_id(const struct vm *vm, size_t index)

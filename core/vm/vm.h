@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/base/timeline.h"
 #include "core/config/config.h"
 
 struct vm;
@@ -33,6 +34,8 @@ const char *vm_kernel_version(const struct vm *vm);
 const char *vm_initrd(const struct vm *vm);
 /* The virtio device ID of the `index`th device of its configuration. */
 uint32_t vm_device_id(const struct vm *vm, size_t index);
+/* When its start got where. Others add their marks; any thread. */
+struct timeline *vm_timeline(struct vm *vm);
 /* Lines for `-v`, to standard output: what the machine will be made of. */
 void vm_describe(const struct vm *vm);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.c - those of jansson's functions (jansson.h) that the verbs call, each handed on to the library, which is loaded
- * at the first call: a machine's start never needs it. Where it is not installed nothing can be made, and json_dumpf()
- * says so by -1. Called by the verbs that know --json.
+ * json.c - those of jansson's functions (jansson.h) that capsa calls, each handed on to the library, which is loaded
+ * at the first call: a machine's start never needs it. Where it is not installed nothing can be made or read, and
+ * json_dumpf() and json_dumps() say so by -1 and NULL. Called by the verbs that know --json, and by core/control.
  */
 #include <jansson.h>
 #include <stdarg.h>
@@ -37,6 +37,13 @@ json_t *json_integer(json_int_t value)
 	JANSSON(json_integer);
 
 	return lib_json_integer ? lib_json_integer(value) : NULL;
+}
+
+json_t *json_real(double value)
+{
+	JANSSON(json_real);
+
+	return lib_json_real ? lib_json_real(value) : NULL;
 }
 
 json_t *json_true(void)
@@ -86,6 +93,62 @@ int json_dumpf(const json_t *json, FILE *output, size_t flags)
 	JANSSON(json_dumpf);
 
 	return lib_json_dumpf ? lib_json_dumpf(json, output, flags) : -1;
+}
+
+char *json_dumps(const json_t *json, size_t flags)
+{
+	JANSSON(json_dumps);
+
+	return lib_json_dumps ? lib_json_dumps(json, flags) : NULL;
+}
+
+json_t *json_loads(const char *input, size_t flags, json_error_t *error)
+{
+	JANSSON(json_loads);
+
+	return lib_json_loads ? lib_json_loads(input, flags, error) : NULL;
+}
+
+json_t *json_object_get(const json_t *object, const char *key)
+{
+	JANSSON(json_object_get);
+
+	return lib_json_object_get ? lib_json_object_get(object, key) : NULL;
+}
+
+size_t json_array_size(const json_t *array)
+{
+	JANSSON(json_array_size);
+
+	return lib_json_array_size ? lib_json_array_size(array) : 0;
+}
+
+json_t *json_array_get(const json_t *array, size_t index)
+{
+	JANSSON(json_array_get);
+
+	return lib_json_array_get ? lib_json_array_get(array, index) : NULL;
+}
+
+const char *json_string_value(const json_t *json)
+{
+	JANSSON(json_string_value);
+
+	return lib_json_string_value ? lib_json_string_value(json) : NULL;
+}
+
+json_int_t json_integer_value(const json_t *json)
+{
+	JANSSON(json_integer_value);
+
+	return lib_json_integer_value ? lib_json_integer_value(json) : 0;
+}
+
+double json_number_value(const json_t *json)
+{
+	JANSSON(json_number_value);
+
+	return lib_json_number_value ? lib_json_number_value(json) : 0;
 }
 
 void json_delete(json_t *json)

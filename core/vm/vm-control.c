@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm-control.c - joins a vm to its control socket (core/control/api.h): what the requests do, and what there is to tell.
+ * Called by vm-run.c; on the main loop, whose handlers run only while there is a machine.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/vm/vm-private.h"
+
+static double seconds(int64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+static double uptime(const struct vm *vm)
+{
+	return vm->started_at ? seconds(timeline_now() - vm->started_at) : 0;
+}
+
+static enum api_state state(const struct vm *vm)
+{
+	if (vm->stopping != VM_RUNNING)
+		return API_STOPPING;
+	if (!vm->machine)
+		return API_STARTING;
+	return vm->pause == VM_PAUSED ? API_PAUSED : API_RUNNING;
+}
+
+static void describe(void *ctx, struct api_description *out)
+{
+	const struct vm *vm = ctx;
+
+	*out = (struct api_description){
+		.name = vm->config->name,
+		.pid = getpid(),
+		.state = state(vm),
+		.cpus = vm->config->cpus,
+		.memory = vm->config->memory,
+		.kernel = vm->kernel_path,
+		.cmdline = vm->cmdline,
+		.uptime = uptime(vm),
+		.paused = seconds(vm_paused_ns(vm)),
+		.agent = "none",
+		.n_devices = vm->config->n_devices,
+	};
+}
+
+static void device(void *ctx, size_t index, const char **name, const char **plugin)
+{
+	const struct vm *vm = ctx;
+
+	*name = vm->config->devices[index].name;
+	*plugin = plugin_info(vm->devices[index].plugin)->name;
+}
+
+static void ask_to_power_off(void *ctx)
+{
+	vm_ask_to_power_off(ctx);
+}
+
+static void kill_machine(void *ctx)
+{
+	vm_force(ctx, "somebody asked to end it at once");
+}
+
+static int pause_machine(void *ctx, struct error *err)
+{
+	return vm_pause(ctx, err);
+}
+
+static int resume_machine(void *ctx, struct error *err)
+{
+	(void)err;
+	vm_resume(ctx);
+	return 0;
+}
+
+/* ---- metrics ---- */
+
+/* Where the counters of one part of the machine go. */
+struct counting {
+	struct metrics *metrics;
+	const char *prefix;         /* "capsa_device_" */
+	const char *label, *value;  /* or NULL */
+};
+
+static void counter(void *ctx, const char *name, const char *help, uint64_t value)
+{
+	const struct counting *to = ctx;
+	char full[128];
+
+	snprintf(full, sizeof full, "%s%s", to->prefix, name);
+	metrics_add_count(to->metrics, full, help, to->label, to->value, value);
+}
+
+/* All parts that count. A new one is a line here. */
+static void part_counters(const struct vm *vm, struct metrics *m)
+{
+	for (size_t i = 0; i < vm->config->n_devices; i++)
+		plugin_device_counters(vm->devices[i].instance, counter,
+		                       &(struct counting){ m, "capsa_device_", "device", vm->config->devices[i].name });
+}
+
+static void exit_counters(const struct vm *vm, struct metrics *m)
+{
+	static const char name[] = "capsa_vcpu_exits_total", help[] = "Times that vCPUs left the guest for user space.";
+	struct machine_exits exits = { 0 };
+
+	if (vm->machine)
+		machine_exits(vm->machine, &exits);
+	metrics_add_count(m, name, help, "reason", "io", exits.io);
+	metrics_add_count(m, name, help, "reason", "mmio", exits.mmio);
+	metrics_add_count(m, name, help, "reason", "signal", exits.signal);
+	metrics_add_count(m, name, help, "reason", "other", exits.other);
+}
+
+/* statm and not smaps_rollup, which walks all page tables while the guest may want to fault. */
+static void memory_gauges(struct metrics *m)
+{
+	uint64_t size, resident, shared;
+	FILE *f = fopen("/proc/self/statm", "re");
+	double page = (double)sysconf(_SC_PAGESIZE);
+
+	if (!f)
+		return;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident, &shared) == 3 && resident >= shared) {
+		metrics_add(m, METRICS_GAUGE, "process_resident_memory_bytes", "Memory in use, the guest's included.", NULL,
+		            NULL, (double)resident * page);
+		metrics_add(m, METRICS_GAUGE, "capsa_private_memory_bytes",
+		            "Memory in use that is shared with no file: anonymous pages, the guest's included.", NULL, NULL,
+		            (double)(resident - shared) * page);
+	}
+	fclose(f);
+}
+
+static void metrics(void *ctx, struct metrics *m)
+{
+	const struct vm *vm = ctx;
+	struct timespec cpu;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	metrics_add(m, METRICS_COUNTER, "process_cpu_seconds_total", "Processor time of all threads, in the guest too.", NULL,
+	            NULL, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+	memory_gauges(m);
+	metrics_add(m, METRICS_GAUGE, "capsa_vcpus", "The guest's processors.", NULL, NULL, vm->config->cpus);
+	metrics_add(m, METRICS_GAUGE, "capsa_memory_bytes", "The guest's memory, used or not.", NULL, NULL,
+	            (double)vm->config->memory);
+	metrics_add(m, METRICS_GAUGE, "capsa_uptime_seconds", "Time since the machine was first started.", NULL, NULL,
+	            uptime(vm));
+	metrics_add(m, METRICS_GAUGE, "capsa_paused", "1 while the machine is paused.", NULL, NULL, vm->pause == VM_PAUSED);
+	metrics_add(m, METRICS_COUNTER, "capsa_paused_seconds_total", "Time for which the machine was paused.", NULL, NULL,
+	            seconds(vm_paused_ns(vm)));
+	exit_counters(vm, m);
+	part_counters(vm, m);
+}
+
+/* ---- life ---- */
+
+int vm_control_open(struct vm *vm, struct error *err)
+{
+	const struct api_machine machine = {
+		.describe = describe,
+		.device = device,
+		.poweroff = ask_to_power_off,
+		.kill = kill_machine,
+		.pause = pause_machine,
+		.resume = resume_machine,
+		.metrics = metrics,
+		.timeline = &vm->timeline,
+		.ctx = vm,
+	};
+
+	return api_open(vm->reactor, rundir_path(vm->rundir), &machine, &vm->api, err);
+}
+
+void vm_control_deafen(struct vm *vm)
+{
+	if (vm->api)
+		api_deafen(vm->api);
+}
+
+static enum api_end how_it_ended(const struct vm *vm, int rc)
+{
+	if (vm->stopping == VM_FORCED)
+		return API_KILLED;
+	if (rc)
+		return vm->end == MACHINE_PANICKED ? API_PANICKED : API_FAILED;
+	return vm->end == MACHINE_RESET ? API_RESET : API_POWERED_OFF;
+}
+
+void vm_control_close(struct vm *vm, int rc, const struct error *err)
+{
+	enum api_end end = how_it_ended(vm, rc);
+
+	if (!vm->api)
+		return;
+	api_ended(vm->api, end, rc ? err->text : end == API_KILLED ? vm->forced_why : "");
+	api_close(vm->api);
+	vm->api = NULL;
+}
