@@ -22,6 +22,7 @@ capsa_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 CAPSA_ROOMS = \
 	core/doctor/libdoctor.a \
 	core/sandbox/libsandbox.a \
+	agent/libagentshared.a \
 	core/vm/libvm.a \
 	core/control/libcontrol.a \
 	core/plugin/libplugin.a \

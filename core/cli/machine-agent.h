@@ -7,11 +7,12 @@
 #define CAPSA_CLI_MACHINE_AGENT_H
 
 #include "core/base/error.h"
+#include "core/control/api-client.h"
 
 struct machine_agent {
 	const char *name;
-	int fd;  /* to the agent */
-	int end; /* a request to the machine that it answers when it ends; -1: none */
+	int fd;                 /* to the agent */
+	struct api_client *end; /* has asked the machine how it ended; NULL: could not */
 };
 
 /* 0, or -errno with err: no such machine, or one without an agent. */

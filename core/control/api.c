@@ -332,12 +332,18 @@ void api_deafen(struct api *api)
 	http_server_deafen(api->server);
 }
 
-void api_ended(struct api *api, enum api_end end, const char *text)
+const char *api_end_name(enum api_end end)
 {
 	static const char *const names[] = {
 		[API_POWERED_OFF] = "powered-off", [API_RESET] = "reset",   [API_PANICKED] = "panicked",
 		[API_FAILED] = "failed",           [API_KILLED] = "killed",
 	};
+
+	return names[end];
+}
+
+void api_ended(struct api *api, enum api_end end, const char *text)
+{
 	char *console = api->machine.console ? api->machine.console(api->machine.ctx) : NULL;
 	struct http_exchange *x;
 
@@ -346,7 +352,7 @@ void api_ended(struct api *api, enum api_end end, const char *text)
 	while ((x = take(api, NEWS_ENDED))) {
 		json_t *root = json_object();
 
-		set_text(root, "end", names[end]);
+		set_text(root, "end", api_end_name(end));
 		set_text(root, "text", text);
 		set_text(root, "console", console ? console : "");
 		answer_json(x, 200, root, NULL);

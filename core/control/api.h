@@ -77,6 +77,8 @@ void api_deafen(struct api *api);
 void api_ended(struct api *api, enum api_end end, const char *text);
 void api_close(struct api *api); /* NULL is fine */
 
+/* "powered-off" */
+const char *api_end_name(enum api_end end);
 /* "running" */
 const char *api_state_name(enum api_state state);
 

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 noinst_LIBRARIES += core/sandbox/libsandbox.a
 core_sandbox_libsandbox_a_CPPFLAGS = $(AM_CPPFLAGS) -DCAPSA_LIBEXEC_FOLDER='"$(pkglibexecdir)"'
+# Of its own, because descriptor.c and terminal.c are built for the console plugin too.
+core_sandbox_libsandbox_a_CFLAGS = $(AM_CFLAGS)
 core_sandbox_libsandbox_a_SOURCES = \
+	core/sandbox/client.c core/sandbox/client.h \
+	core/sandbox/copy.c core/sandbox/copy.h \
+	core/sandbox/exec.c core/sandbox/exec.h \
 	core/sandbox/image-applets.c \
 	core/sandbox/image-archive.c \
 	core/sandbox/image-cache.c \
@@ -9,7 +14,12 @@ core_sandbox_libsandbox_a_SOURCES = \
 	core/sandbox/image-modules.c \
 	core/sandbox/image-private.h \
 	core/sandbox/image-tree.c \
-	core/sandbox/image.c core/sandbox/image.h
+	core/sandbox/image.c core/sandbox/image.h \
+	core/sandbox/lifeline.c core/sandbox/lifeline.h \
+	core/sandbox/link.c core/sandbox/link.h \
+	core/sandbox/sandbox-machine.c core/sandbox/sandbox-plan.c core/sandbox/sandbox-spawn.c core/sandbox/sandbox.h \
+	core/sandbox/why.c core/sandbox/why.h \
+	plugins/console/descriptor.c plugins/console/descriptor.h
 
 dist_check_SCRIPTS += tests/unit/image.sh
 TESTS += tests/unit/image.sh

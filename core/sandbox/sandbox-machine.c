@@ -113,7 +113,7 @@ static bool on_power_off(void *ctx)
 	return link_power_off(m->link, GRACE_MS);
 }
 
-static void on_resume(void *ctx)
+static void on_resumed(void *ctx)
 {
 	struct sandbox_machine *m = ctx;
 
@@ -140,7 +140,7 @@ static void on_end(void *ctx)
 static const struct vm_hooks hooks = {
 	.begin = on_begin,
 	.power_off = on_power_off,
-	.resume = on_resume,
+	.resumed = on_resumed,
 	.agent = on_agent,
 	.end = on_end,
 };
@@ -158,9 +158,12 @@ int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **ou
 	return 0;
 }
 
-void sandbox_machine_say_end(struct sandbox_machine *m, const char *why)
+void sandbox_machine_say_end(struct sandbox_machine *m, const char *how, const char *why)
 {
-	say(m, LIFELINE_ENDED, why, strlen(why));
+	char payload[LIFELINE_MAX];
+	int n = snprintf(payload, sizeof payload, "%s%c%s%c%s", how, 0, why, 0, vm_end_console(m->vm));
+
+	say(m, LIFELINE_ENDED, payload, n < (int)sizeof payload ? (size_t)n + 1 : sizeof payload);
 }
 
 void sandbox_machine_free(struct sandbox_machine *m)

@@ -17,6 +17,7 @@
 #include "core/base/text.h"
 #include "core/sandbox/lifeline.h"
 #include "core/sandbox/sandbox.h"
+#include "core/sandbox/why.h"
 
 struct sandbox {
 	pid_t pid;
@@ -52,12 +53,12 @@ static void be_machine(const struct sandbox_plan *plan, int lifeline)
 	rc = vm_open(plan->config, NULL, &vm, &err);
 	if (!rc)
 		rc = sandbox_machine_new(vm, lifeline, &machine, &err);
-	if (!rc)
-		rc = vm_run(vm, &err) == VM_ENDED ? 0 : -EIO;
-	if (machine)
-		sandbox_machine_say_end(machine, err.text);
-	else
-		lifeline_send(lifeline, LIFELINE_ENDED, err.text, strlen(err.text));
+	if (rc) {
+		lifeline_send(lifeline, LIFELINE_REFUSED, err.text, strlen(err.text));
+		_exit(EXIT_FAILURE);
+	}
+	rc = vm_run(vm, &err) == VM_ENDED ? 0 : -EIO;
+	sandbox_machine_say_end(machine, vm_end_name(vm), err.text);
 	sandbox_machine_free(machine);
 	vm_close(vm);
 	_exit(rc ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -123,6 +124,20 @@ static void take_timeline(struct sandbox *s, const char *payload, size_t len)
 	}
 }
 
+/* `payload` ends with a NUL that was not sent. */
+static void take_end(const char *payload, size_t len, struct error *err)
+{
+	const char *words[3] = { payload, "", "" }, *at = payload;
+
+	for (unsigned i = 1; i < 3; i++) {
+		at += strlen(at);
+		if (at == payload + len)
+			break;
+		words[i] = ++at;
+	}
+	sandbox_why_ended(words[0], words[1], words[2], err);
+}
+
 enum sandbox_news sandbox_hear(struct sandbox *s, struct error *err)
 {
 	char payload[LIFELINE_MAX + 1];
@@ -145,8 +160,11 @@ enum sandbox_news sandbox_hear(struct sandbox *s, struct error *err)
 			return SANDBOX_READY;
 		case LIFELINE_FREE:
 			return SANDBOX_FREE;
-		case LIFELINE_ENDED:
+		case LIFELINE_REFUSED:
 			snprintf(err->text, sizeof err->text, "%.*s", (int)sizeof err->text - 1, payload);
+			return SANDBOX_ENDED;
+		case LIFELINE_ENDED:
+			take_end(payload, len, err);
 			return SANDBOX_ENDED;
 		case LIFELINE_GO:
 			break; /* a word of ours */

@@ -63,7 +63,7 @@ enum sandbox_news {
 	SANDBOX_OPEN,  /* its sockets are there: agent clients may connect, and wait */
 	SANDBOX_READY, /* the agent answers; sandbox_timeline() is complete */
 	SANDBOX_FREE,  /* answers sandbox_set_free() */
-	SANDBOX_ENDED, /* err says why, or is empty: it was ended */
+	SANDBOX_ENDED, /* err says why */
 };
 /* The next news; waits for them. Readable: sandbox_fd(). */
 enum sandbox_news sandbox_hear(struct sandbox *sandbox, struct error *err);
@@ -89,8 +89,8 @@ struct sandbox_machine;
  * vm_run().
  */
 int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **out, struct error *err);
-/* The last word to the maker: why it ended, or "". */
-void sandbox_machine_say_end(struct sandbox_machine *machine, const char *why);
+/* The last word to the maker, after vm_run(): how it ended ("failed") and why, or "". */
+void sandbox_machine_say_end(struct sandbox_machine *machine, const char *how, const char *why);
 void sandbox_machine_free(struct sandbox_machine *machine);
 
 #endif

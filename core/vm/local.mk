@@ -3,6 +3,7 @@ noinst_LIBRARIES += core/vm/libvm.a
 core_vm_libvm_a_SOURCES = \
 	core/vm/vm.c core/vm/vm.h core/vm/vm-private.h \
 	core/vm/vm-control.c \
+	core/vm/vm-console.c \
 	core/vm/vm-devices.c \
 	core/vm/vm-loops.c \
 	core/vm/vm-pause.c \

@@ -45,7 +45,7 @@ static void describe(void *ctx, struct api_description *out)
 		.cmdline = vm->cmdline,
 		.uptime = uptime(vm),
 		.paused = seconds(vm_paused_ns(vm)),
-		.agent = "none",
+		.agent = vm->hooks_begun && vm->hooks->agent ? vm->hooks->agent(vm->hooks_ctx) : "none",
 		.n_devices = vm->config->n_devices,
 	};
 }
@@ -161,6 +161,13 @@ static void metrics(void *ctx, struct metrics *m)
 
 /* ---- life ---- */
 
+static char *console(void *ctx)
+{
+	const struct vm *vm = ctx;
+
+	return vm->console_tail ? strdup(vm->console_tail) : NULL;
+}
+
 int vm_control_open(struct vm *vm, struct error *err)
 {
 	const struct api_machine machine = {
@@ -171,6 +178,7 @@ int vm_control_open(struct vm *vm, struct error *err)
 		.pause = pause_machine,
 		.resume = resume_machine,
 		.metrics = metrics,
+		.console = console,
 		.timeline = &vm->timeline,
 		.ctx = vm,
 	};
@@ -195,11 +203,10 @@ static enum api_end how_it_ended(const struct vm *vm, int rc)
 
 void vm_control_close(struct vm *vm, int rc, const struct error *err)
 {
-	enum api_end end = how_it_ended(vm, rc);
-
+	vm->how = how_it_ended(vm, rc);
 	if (!vm->api)
 		return;
-	api_ended(vm->api, end, rc ? err->text : end == API_KILLED ? vm->forced_why : "");
+	api_ended(vm->api, vm->how, rc ? err->text : vm->how == API_KILLED ? vm->forced_why : "");
 	api_close(vm->api);
 	vm->api = NULL;
 }

@@ -75,6 +75,8 @@ void vm_resume(struct vm *vm)
 		vm->pause = VM_GOING;
 		vm->paused_ns += timeline_now() - vm->paused_at;
 		machine_resume(vm->machine);
+		if (vm->hooks->resumed)
+			vm->hooks->resumed(vm->hooks_ctx);
 		break;
 	}
 }

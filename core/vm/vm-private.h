@@ -60,12 +60,17 @@ struct vm {
 	enum vm_stopping stopping;
 	const char *forced_why; /* VM_FORCED */
 	struct api *api;
+	const struct vm_hooks *hooks; /* never NULL */
+	void *hooks_ctx;
+	bool hooks_begun;
 	enum vm_pause pause;
 	bool go_on;         /* VM_PAUSING: a resume came meanwhile */
 	int64_t started_at; /* ns, as timeline_now(); 0: not yet */
 	int64_t paused_at;  /* VM_PAUSED */
 	int64_t paused_ns;  /* of pauses that are over */
 	bool refused; /* what failed is the configuration's fault */
+	enum api_end how;   /* after the end */
+	char *console_tail; /* the same; or NULL */
 
 	/* Written by the vCPU thread that ended the machine, before ended_call runs. */
 	enum machine_end end;
@@ -107,6 +112,8 @@ void vm_machine_paused(void *ctx);
 int vm_stop_prepare(struct vm *vm, struct error *err);
 void vm_ask_to_power_off(struct vm *vm);      /* presses the power button, of a paused machine too */
 void vm_force(struct vm *vm, const char *why); /* ends it without the guest; why: outlives the vm */
+/* vm-console.c: the last lines of the console, where they are kept in the run-time folder. The caller frees. NULL: none. */
+char *vm_console_tail(const struct vm *vm);
 void vm_stop_finish(struct vm *vm); /* from here on these signals are ignored: the process is about to end */
 
 #endif

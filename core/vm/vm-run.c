@@ -187,6 +187,10 @@ static int prepare(struct vm *vm, struct error *err)
 		rc = vm_stop_prepare(vm, err);
 	if (!rc)
 		timeline_mark(&vm->timeline, "devices realized", timeline_now());
+	if (!rc && vm->hooks->begin) {
+		vm->hooks_begun = true;
+		rc = vm->hooks->begin(vm->hooks_ctx, err);
+	}
 	return rc;
 }
 
@@ -199,6 +203,9 @@ enum vm_result vm_run(struct vm *vm, struct error *err)
 		rc = boot(vm, &again, err);
 	vm_stop_finish(vm);
 	vm_control_deafen(vm);
+	vm->console_tail = vm_console_tail(vm);
+	if (vm->hooks_begun && vm->hooks->end)
+		vm->hooks->end(vm->hooks_ctx);
 	vm_loops_stop(vm);
 	vm_devices_stop(vm);
 	vm_devices_close(vm);

@@ -20,6 +20,22 @@ void vm_force(struct vm *vm, const char *why)
 	reactor_stop(vm->reactor);
 }
 
+void vm_kill(struct vm *vm)
+{
+	if (vm->stopping == VM_FORCED)
+		return;
+	vm->forced_why = "it was ended together with what it was started for";
+	vm->stopping = VM_FORCED;
+	reactor_stop(vm->reactor);
+}
+
+/* An agent is asked where there is one: it needs no driver of a button, and nobody who listens to it. */
+static void ask_guest(struct vm *vm)
+{
+	if (!vm->hooks->power_off || !vm->hooks->power_off(vm->hooks_ctx))
+		machine_press_power_button(vm->machine);
+}
+
 static void timed_out(void *ctx)
 {
 	struct vm *vm = ctx;
@@ -35,11 +51,11 @@ void vm_ask_to_power_off(struct vm *vm)
 		log_info("asking the guest to power off");
 		reactor_timer_set(vm->stop_timer, (int64_t)vm->config->stop_timeout * 1000);
 		vm_resume(vm); /* a guest that stands still feels no button */
-		machine_press_power_button(vm->machine);
+		ask_guest(vm);
 		break;
 	case VM_ASKED:
 		/* Whoever listens for the button may have come only now. */
-		machine_press_power_button(vm->machine);
+		ask_guest(vm);
 		break;
 	case VM_FORCED:
 		break;

@@ -100,6 +100,8 @@ static int open_kernel(struct vm *vm, const char *append, struct error *err)
 	return rc ? at(vm, &config->cmdline_place, rc, err) : 0;
 }
 
+static const struct vm_hooks no_hooks = { .begin = NULL };
+
 int vm_open(const struct config *config, const char *append, struct vm **out, struct error *err)
 {
 	struct vm *vm = calloc(1, sizeof *vm);
@@ -108,6 +110,7 @@ int vm_open(const struct config *config, const char *append, struct vm **out, st
 	if (!vm)
 		return error_set(err, ENOMEM, "no memory");
 	vm->config = config;
+	vm->hooks = &no_hooks;
 	rc = reactor_new(&vm->reactor);
 	if (rc) {
 		error_set(err, -rc, "cannot make an event loop: %s", strerror(-rc));
@@ -140,8 +143,35 @@ void vm_close(struct vm *vm)
 	free(vm->kernel_path);
 	free(vm->initrd_path);
 	free(vm->cmdline);
+	free(vm->console_tail);
 	reactor_free(vm->reactor);
 	free(vm);
+}
+
+void vm_set_hooks(struct vm *vm, const struct vm_hooks *hooks, void *ctx)
+{
+	vm->hooks = hooks;
+	vm->hooks_ctx = ctx;
+}
+
+struct reactor *vm_reactor(struct vm *vm)
+{
+	return vm->reactor;
+}
+
+struct vsock *vm_vsock(struct vm *vm)
+{
+	return vm->vsock;
+}
+
+const char *vm_end_name(const struct vm *vm)
+{
+	return api_end_name(vm->how);
+}
+
+const char *vm_end_console(const struct vm *vm)
+{
+	return vm->console_tail ? vm->console_tail : "";
 }
 
 const char *vm_cmdline(const struct vm *vm)

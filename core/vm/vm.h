@@ -39,6 +39,30 @@ struct timeline *vm_timeline(struct vm *vm);
 /* Lines for `-v`, to standard output: what the machine will be made of. */
 void vm_describe(const struct vm *vm);
 
+/*
+ * What makes a machine more than its file says (core/sandbox). Any may be NULL. On the main loop, `begin` and `end` beside
+ * it. Set before vm_run().
+ */
+struct vm_hooks {
+	/* The host's sockets are there, the machine is not: 0, or -errno with err. */
+	int (*begin)(void *ctx, struct error *err);
+	/* The guest is to power off. True: it was asked; false: the power button is pressed. */
+	bool (*power_off)(void *ctx);
+	/* It goes on after a pause. */
+	void (*resumed)(void *ctx);
+	/* "waiting" or "ready", for whoever asks. */
+	const char *(*agent)(void *ctx);
+	/* The last machine is gone, the sockets are still there; also after a begin() that failed. */
+	void (*end)(void *ctx);
+};
+void vm_set_hooks(struct vm *vm, const struct vm_hooks *hooks, void *ctx);
+
+/* For hooks, from begin to end. vm_vsock: NULL where the configuration has none. */
+struct reactor *vm_reactor(struct vm *vm);
+struct vsock *vm_vsock(struct vm *vm);
+/* Ends the machine without the guest, and without a word in the log. */
+void vm_kill(struct vm *vm);
+
 /* How vm_run() came back. */
 enum vm_result {
 	VM_ENDED,   /* powered off, reset, or ended by a signal */
@@ -51,5 +75,11 @@ enum vm_result {
  * they were not ignored), and are ignored afterwards. Once.
  */
 enum vm_result vm_run(struct vm *vm, struct error *err);
+/*
+ * After vm_run(): how it ended, as `GET /vm/end` says it ("powered-off", "panicked", ...), and the last lines of the console
+ * where they are kept (else "").
+ */
+const char *vm_end_name(const struct vm *vm);
+const char *vm_end_console(const struct vm *vm);
 
 #endif
