@@ -26,6 +26,7 @@ CAPSA_ROOMS = \
 	core/vm/libvm.a \
 	core/control/libcontrol.a \
 	core/plugin/libplugin.a \
+	core/vsock/libvsock.a \
 	core/config/libconfig.a \
 	core/virtio/libvirtio.a \
 	core/boot/libboot.a \
