@@ -41,6 +41,25 @@ struct config_device {
 	size_t n_values;
 };
 
+/* One entry of `vsock.ports`. */
+struct config_vsock_port {
+	uint32_t port;
+	const char *path;           /* absolute */
+	bool listen;                /* capsa listens at `path`; else it connects to it */
+	bool seqpacket;             /* of a socket that capsa listens at */
+	bool held;                  /* connections wait until the guest is ready for them: no key sets this */
+	struct config_place place;
+};
+
+/* `vsock = { ... }` */
+struct config_vsock {
+	uint64_t cid;       /* the guest's: 3 .. 2^32 - 2 */
+	const char *socket; /* absolute path, or NULL: none */
+	const struct config_vsock_port *ports;
+	size_t n_ports;
+	struct config_place place;
+};
+
 struct config {
 	const char *file;   /* as given by the user */
 	const char *folder; /* absolute, that of `file`: what relative paths in it are relative to */
@@ -68,6 +87,8 @@ struct config {
 		*cmdline; /* the user's words, ends with NULL (never NULL itself); may hold several words each */
 	struct config_place cmdline_place;
 	bool cmdline_override; /* `boot.override = true`: no defaults */
+
+	const struct config_vsock *vsock; /* NULL: none */
 
 	const struct config_device *devices;
 	size_t n_devices;

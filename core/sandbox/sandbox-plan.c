@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* sandbox-plan.c - what a sandbox machine is made of. Called by the verbs run and start, and for `sandbox = true`. */
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/protocol.h"
 #include "core/base/arena.h"
 #include "core/base/path.h"
-#include "core/control/rundir.h"
+#include "core/sandbox/lifeline.h"
 #include "core/sandbox/sandbox.h"
 
 /* The guest's CID: every machine has a vsock of its own, so that all may have the same. */
@@ -72,7 +73,7 @@ static int add_vsock(struct config *config, const char *folder, struct error *er
 		memcpy(ports, theirs->ports, n * sizeof *ports);
 	ports[n] = (struct config_vsock_port){
 		.port = AGENT_PORT, .path = arena_format(config->arena, "%s/" SANDBOX_AGENT_SOCKET, folder),
-		.mode = VSOCK_LISTEN, .held = true
+		.listen = true, .held = true
 	};
 	if (!vsock->socket)
 		vsock->socket = arena_format(config->arena, "%s/vsock.sock", folder);

@@ -46,6 +46,8 @@ static void describe(void *ctx, struct api_description *out)
 		.uptime = uptime(vm),
 		.paused = seconds(vm_paused_ns(vm)),
 		.agent = vm->hooks_begun && vm->hooks->agent ? vm->hooks->agent(vm->hooks_ctx) : "none",
+		.vsock_socket = vm->config->vsock ? vm->config->vsock->socket : NULL,
+		.vsock_cid = vm->config->vsock ? vm->config->vsock->cid : 0,
 		.n_devices = vm->config->n_devices,
 	};
 }
@@ -104,6 +106,8 @@ static void part_counters(const struct vm *vm, struct metrics *m)
 	for (size_t i = 0; i < vm->config->n_devices; i++)
 		plugin_device_counters(vm->devices[i].instance, counter,
 		                       &(struct counting){ m, "capsa_device_", "device", vm->config->devices[i].name });
+	if (vm->vsock)
+		vsock_counters(vm->vsock, counter, &(struct counting){ .metrics = m, .prefix = "capsa_vsock_" });
 }
 
 static void exit_counters(const struct vm *vm, struct metrics *m)

@@ -106,18 +106,24 @@ int vm_devices_attach(struct vm *vm, struct error *err)
 		.notify_by_port = machine_notify_by_port(vm->machine),
 	};
 
-	for (size_t i = 0; i < vm->config->n_devices; i++) {
-		int rc = plugin_device_attach(vm->devices[i].instance, &platform, err);
+	int rc;
 
+	for (size_t i = 0; i < vm->config->n_devices; i++) {
+		rc = plugin_device_attach(vm->devices[i].instance, &platform, err);
 		if (rc)
 			return rc;
 		vm->devices[i].attached = true;
 	}
-	return 0;
+	rc = vm_vsock_attach(vm, &platform, err);
+	vm->vsock_attached = !rc && vm->vsock;
+	return rc;
 }
 
 void vm_devices_detach(struct vm *vm)
 {
+	if (vm->vsock_attached)
+		vm_vsock_detach(vm);
+	vm->vsock_attached = false;
 	for (size_t i = vm->config->n_devices; i-- > 0;) {
 		if (vm->devices[i].attached)
 			plugin_device_detach(vm->devices[i].instance);

@@ -14,6 +14,7 @@
 #include "core/machine/machine.h"
 #include "core/plugin/device.h"
 #include "core/vm/vm.h"
+#include "core/vsock/vsock.h"
 
 /* One `devices` entry: the plugin, its values, its instance. */
 struct vm_device {
@@ -60,6 +61,8 @@ struct vm {
 	enum vm_stopping stopping;
 	const char *forced_why; /* VM_FORCED */
 	struct api *api;
+	struct vsock *vsock; /* NULL: none */
+	bool vsock_attached;
 	const struct vm_hooks *hooks; /* never NULL */
 	void *hooks_ctx;
 	bool hooks_begun;
@@ -92,6 +95,12 @@ void vm_devices_detach(struct vm *vm);
 int vm_loops_start(struct vm *vm, struct error *err);
 void vm_loops_stop(struct vm *vm); /* the threads end; what devices left on the loops still exists */
 void vm_loops_free(struct vm *vm); /* after the devices are gone */
+
+/* vm-vsock.c: as the configuration says; nothing where it says nothing. */
+int vm_vsock_open(struct vm *vm, struct error *err);
+int vm_vsock_attach(struct vm *vm, const struct virtio_platform *platform, struct error *err);
+void vm_vsock_detach(struct vm *vm);
+void vm_vsock_close(struct vm *vm);
 
 /* vm-control.c: the control socket. */
 int vm_control_open(struct vm *vm, struct error *err);

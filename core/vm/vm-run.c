@@ -182,6 +182,8 @@ static int prepare(struct vm *vm, struct error *err)
 	if (!rc)
 		rc = vm_devices_start(vm, err);
 	if (!rc)
+		rc = vm_vsock_open(vm, err);
+	if (!rc)
 		rc = vm_pause_prepare(vm, err);
 	if (!rc)
 		rc = vm_stop_prepare(vm, err);
@@ -206,6 +208,7 @@ enum vm_result vm_run(struct vm *vm, struct error *err)
 	vm->console_tail = vm_console_tail(vm);
 	if (vm->hooks_begun && vm->hooks->end)
 		vm->hooks->end(vm->hooks_ctx);
+	vm_vsock_close(vm);
 	vm_loops_stop(vm);
 	vm_devices_stop(vm);
 	vm_devices_close(vm);
