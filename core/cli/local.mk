@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: MIT
 # The program. Libraries from the rooms that know most to those that know least.
 bin_PROGRAMS += capsa
-capsa_SOURCES = core/cli/main.c core/cli/verb.h core/cli/verbs.c core/cli/verb-console.c core/cli/verb-doctor.c core/cli/verb-plugin.c core/cli/verb-version.c
+capsa_SOURCES = \
+	core/cli/main.c core/cli/machines.c core/cli/machines.h core/cli/verb.h core/cli/verbs.c \
+	core/cli/verb-console.c \
+	core/cli/verb-doctor.c \
+	core/cli/verb-info.c \
+	core/cli/verb-kill.c \
+	core/cli/verb-ls.c \
+	core/cli/verb-plugin.c \
+	core/cli/verb-stop.c \
+	core/cli/verb-version.c
 capsa_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 CAPSA_ROOMS = \
 	core/doctor/libdoctor.a \

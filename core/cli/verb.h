@@ -23,6 +23,10 @@ extern const struct verb *const verbs[]; /* ends with NULL */
 extern const struct verb verb_plugin;
 extern const struct verb verb_console;
 extern const struct verb verb_doctor;
+extern const struct verb verb_info;
+extern const struct verb verb_kill;
+extern const struct verb verb_ls;
+extern const struct verb verb_stop;
 extern const struct verb verb_version;
 
 /* "capsa: <text>" to standard error; returns status. */

@@ -7,7 +7,11 @@
 const struct verb *const verbs[] = {
 	&verb_console,
 	&verb_doctor,
+	&verb_info,
+	&verb_kill,
+	&verb_ls,
 	&verb_plugin,
+	&verb_stop,
 	&verb_version,
 	NULL,
 };
