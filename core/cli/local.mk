@@ -6,6 +6,7 @@ capsa_SOURCES = \
 	core/cli/command-options.c core/cli/command-options.h \
 	core/cli/machine-agent.c core/cli/machine-agent.h \
 	core/cli/machine-options.c core/cli/machine-options.h \
+	core/cli/machines.c core/cli/machines.h \
 	core/cli/progress.c core/cli/progress.h \
 	core/cli/trace-file.c core/cli/trace-file.h \
 	core/cli/verb-console.c \
@@ -13,10 +14,14 @@ capsa_SOURCES = \
 	core/cli/verb-doctor.c \
 	core/cli/verb-exec.c \
 	core/cli/verb-image.c \
+	core/cli/verb-info.c \
+	core/cli/verb-kill.c \
 	core/cli/verb-logs.c \
+	core/cli/verb-ls.c \
 	core/cli/verb-plugin.c \
 	core/cli/verb-run.c \
 	core/cli/verb-start.c \
+	core/cli/verb-stop.c \
 	core/cli/verb-version.c
 capsa_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 CAPSA_ROOMS = \

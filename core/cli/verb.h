@@ -25,10 +25,14 @@ extern const struct verb verb_cp;
 extern const struct verb verb_doctor;
 extern const struct verb verb_exec;
 extern const struct verb verb_image;
+extern const struct verb verb_info;
+extern const struct verb verb_kill;
 extern const struct verb verb_logs;
+extern const struct verb verb_ls;
 extern const struct verb verb_plugin;
 extern const struct verb verb_run;
 extern const struct verb verb_start;
+extern const struct verb verb_stop;
 extern const struct verb verb_version;
 
 /* "capsa: <text>" to standard error; returns status. */

@@ -14,14 +14,28 @@ core_control_libcontrol_a_SOURCES = \
 	core/control/rundir.c core/control/rundir.h \
 	core/control/trace.c core/control/trace.h
 
-dist_check_SCRIPTS += tests/unit/console-verb.sh
-TESTS += tests/unit/console-verb.sh
+dist_check_SCRIPTS += tests/unit/console-verb.sh tests/unit/timeline.sh
+TESTS += tests/unit/console-verb.sh tests/unit/timeline.sh
 EXTRA_DIST += tests/unit/console-verb.py
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/expect_test tests/unit/rundir_test
-TESTS += tests/unit/expect_test tests/unit/rundir_test
+CONTROL_TESTS = tests/unit/api_test tests/unit/expect_test tests/unit/http_test tests/unit/metrics_test tests/unit/rundir_test \
+	tests/unit/timeline_test
+check_PROGRAMS += $(CONTROL_TESTS)
+TESTS += $(CONTROL_TESTS)
 endif
+tests_unit_api_test_SOURCES = tests/unit/api_test.c
+tests_unit_api_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
+tests_unit_api_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)
+tests_unit_http_test_SOURCES = tests/unit/http_test.c
+tests_unit_http_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_http_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)
+tests_unit_metrics_test_SOURCES = tests/unit/metrics_test.c
+tests_unit_metrics_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_metrics_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)
+tests_unit_timeline_test_SOURCES = tests/unit/timeline_test.c
+tests_unit_timeline_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
+tests_unit_timeline_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)
 tests_unit_rundir_test_SOURCES = tests/unit/rundir_test.c
 tests_unit_rundir_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_rundir_test_LDADD = core/control/libcontrol.a $(UNIT_LIBS)
