@@ -37,13 +37,20 @@ static int find_kernel(const char *kernel, struct image_inputs *in, struct error
 		rc = boot_default_kernel(&in->path[IMAGE_KERNEL], &initrd, err);
 		free(initrd);
 	}
-	if (!rc)
-		rc = boot_kernel_look(in->path[IMAGE_KERNEL], &in->look[IMAGE_KERNEL], in->version, err);
 	/* Ubuntu keeps its kernels from its users. */
 	if (rc == -EACCES)
-		return error_suffix(err, rc, "; kernel-fetch (capsa's packaging) downloads one of your own, or as root: chmod a+r");
-	if (rc == -ENOENT && !kernel)
-		return error_suffix(err, rc, "; kernel-fetch (capsa's packaging) downloads one");
+		return error_suffix(err, rc, ", or let kernel-fetch (capsa's packaging) download one, or as root: chmod a+r it");
+	if (rc == -ENOENT)
+		return error_suffix(err, rc, ", or let kernel-fetch (capsa's packaging) download one");
+	if (rc)
+		return rc;
+	kernel = in->path[IMAGE_KERNEL];
+	rc = boot_kernel_look(kernel, &in->look[IMAGE_KERNEL], in->version, err);
+	if (rc == -EACCES)
+		return error_set(err, EACCES,
+		                 "%s: not readable for this user; let kernel-fetch (capsa's packaging) download one, or as "
+		                 "root: chmod a+r '%s'",
+		                 kernel, kernel);
 	/* "6.1.0-48-cloud-amd64 (debian-kernel@...) ...": it becomes the name of a folder. */
 	in->version[strcspn(in->version, " ")] = '\0';
 	if (strchr(in->version, '/') || in->version[0] == '.')
@@ -135,8 +142,9 @@ static int find_agent(struct image_inputs *in, struct error *err)
 {
 	static const char agent[] = "agent/capsa-agent", missing[] =
 		"the agent is missing: " CAPSA_LIBEXEC_FOLDER "/capsa-agent; install capsa again, or build it and set CAPSA_AGENT";
+	const char *chosen = getenv("CAPSA_AGENT");
 	char self[PATH_MAX + sizeof agent];
-	ssize_t len = readlink("/proc/self/exe", self, PATH_MAX);
+	ssize_t len = chosen && chosen[0] ? 0 : readlink("/proc/self/exe", self, PATH_MAX);
 	char *slash;
 
 	self[len > 0 ? len : 0] = '\0';
