@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* image_test.c - the parts of a sandbox's image: archive, modules, applets, programs; with what can be wrong in each. */
+/* image_test.c - the parts of a sandbox's image: archive, modules, applets, programs; with what can be wrong in each.
+ */
 #include <elf.h>
 #include <errno.h>
 #include <limits.h>
@@ -33,7 +34,8 @@ static uint32_t number(const uint8_t *at)
 	return (uint32_t)strtoul(text, NULL, 16);
 }
 
-/* The member at *at, which goes on to the next; as Documentation/driver-api/early-userspace/buffer-format.rst has it. */
+/* The member at *at, which goes on to the next; as Documentation/driver-api/early-userspace/buffer-format.rst has it.
+ */
 static struct member read_member(const struct archive *a, size_t *at)
 {
 	const uint8_t *h = a->data + *at;
@@ -164,13 +166,13 @@ static int choose(const char *dep_text, const char *builtin_text, struct image_m
 	return rc;
 }
 
-#define VIRTIO \
-	"kernel/drivers/virtio/virtio.ko:\n" \
+#define VIRTIO                                                                    \
+	"kernel/drivers/virtio/virtio.ko:\n"                                      \
 	"kernel/drivers/virtio/virtio_ring.ko: kernel/drivers/virtio/virtio.ko\n" \
 	"kernel/drivers/virtio/virtio_pci.ko: kernel/drivers/virtio/virtio_ring.ko kernel/drivers/virtio/virtio.ko\n"
-#define VSOCK \
+#define VSOCK                                                                                \
 	"kernel/net/vmw_vsock/vmw_vsock_virtio_transport.ko: kernel/net/vmw_vsock/vsock.ko " \
-	"kernel/drivers/virtio/virtio_ring.ko kernel/drivers/virtio/virtio.ko\n" \
+	"kernel/drivers/virtio/virtio_ring.ko kernel/drivers/virtio/virtio.ko\n"             \
 	"kernel/net/vmw_vsock/vsock.ko:\n"
 
 static void what_a_module_needs_comes_before_it(void **state)
@@ -214,8 +216,8 @@ static void what_is_built_in_is_left_away(void **state)
 
 	(void)state;
 	assert_int_equal(choose("a/virtiofs.ko: a/fuse.ko\na/fuse.ko:\n",
-	                        "kernel/drivers/virtio/virtio-pci.ko\nkernel/net/vmw_vsock_virtio_transport.ko", &modules,
-	                        &err),
+	                        "kernel/drivers/virtio/virtio-pci.ko\nkernel/net/vmw_vsock_virtio_transport.ko",
+	                        &modules, &err),
 	                 0);
 	assert_string_equal(modules.table, "virtio:26 fuse.ko virtiofs.ko\n");
 	image_modules_free(&modules);
@@ -314,7 +316,8 @@ static void damaged_lists_do_no_harm(void **state)
 
 		for (unsigned i = 0; i < 1 + round % 8; i++) {
 			random = random * 1664525 + 1013904223;
-			dep.data[(random >> 8) % dep.len] = (uint8_t)(round & 8 ? (uint8_t)"\0\n: /.\xff-"[random >> 29] : random >> 24);
+			dep.data[(random >> 8) % dep.len] =
+				(uint8_t)(round & 8 ? (uint8_t) "\0\n: /.\xff-"[random >> 29] : random >> 24);
 		}
 		dep.len -= (random >> 16) % 40;
 		builtin.len = round % 3 ? 0 : dep.len;
@@ -360,8 +363,18 @@ static void applets_are_sorted_and_unique(void **state)
 
 static void what_is_no_list_of_applets_is_refused(void **state)
 {
-	static const char *const said[] = { "", "\n\n", "a/b", "..", ".", "sh\n../../init", "a b", "a\x1b[1m", "caf\xc3\xa9",
-		                            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+	static const char *const said[] = {
+		"",
+		"\n\n",
+		"a/b",
+		"..",
+		".",
+		"sh\n../../init",
+		"a b",
+		"a\x1b[1m",
+		"caf\xc3\xa9",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	};
 	struct image_applets applets;
 	char many[2 * 2000];
 
@@ -399,7 +412,10 @@ static void a_program_that_is_no_busybox_is_told(void **state)
 static struct blob program(uint16_t type, const uint32_t *segments, uint16_t n)
 {
 	struct blob file = { calloc(1, 1024), sizeof(Elf64_Ehdr) + n * sizeof(Elf64_Phdr) };
-	Elf64_Ehdr elf = { .e_type = type, .e_machine = EM_X86_64, .e_phoff = sizeof elf, .e_phnum = n,
+	Elf64_Ehdr elf = { .e_type = type,
+		           .e_machine = EM_X86_64,
+		           .e_phoff = sizeof elf,
+		           .e_phnum = n,
 		           .e_phentsize = sizeof(Elf64_Phdr) };
 
 	assert_non_null(file.data);
@@ -448,8 +464,11 @@ static struct blob build(const char *version)
 {
 	struct image_modules modules = { .n = 1, .table = (char[]){ "always a.ko\n" } };
 	struct blob module = { (uint8_t[]){ "module" }, 6 }, out;
-	struct image_parts parts = { .version = version, .modules = &modules, .module_files = &module,
-		                     .busybox = { (uint8_t[]){ "box" }, 3 }, .agent = { (uint8_t[]){ "agent" }, 5 },
+	struct image_parts parts = { .version = version,
+		                     .modules = &modules,
+		                     .module_files = &module,
+		                     .busybox = { (uint8_t[]){ "box" }, 3 },
+		                     .agent = { (uint8_t[]){ "agent" }, 5 },
 		                     .applets = { .names = { (char[]){ "busybox" }, (char[]){ "cat" } }, .n = 2 } };
 
 	strcpy(modules.list[0].name, "a.ko");
@@ -522,8 +541,12 @@ static void an_image_tells_whether_it_is_whole(void **state)
 
 static void what_is_no_image_is_told(void **state)
 {
-	static const char *const heads[] = { "", "070701", "capsa-image 1\n", "capsa-image 1\nsize 10",
-		                             "capsa-image 1\nversion x\nsize 0\n", "capsa-image 1\n\nsize 40\n",
+	static const char *const heads[] = { "",
+		                             "070701",
+		                             "capsa-image 1\n",
+		                             "capsa-image 1\nsize 10",
+		                             "capsa-image 1\nversion x\nsize 0\n",
+		                             "capsa-image 1\n\nsize 40\n",
 		                             "capsa-image 2\nversion x\nsize 40\n" };
 	char version[IMAGE_VERSION_SIZE];
 
