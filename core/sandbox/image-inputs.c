@@ -142,9 +142,9 @@ static int find_program(const char *variable, const char *const *candidates, con
 
 static int find_agent(struct image_inputs *in, struct error *err)
 {
-	static const char agent[] = "agent/capsa-agent",
-			  missing[] = "the agent is missing: " CAPSA_LIBEXEC_FOLDER
-				      "/capsa-agent; install capsa again, or build it and set CAPSA_AGENT";
+	static const char installed[] = CAPSA_LIBEXEC_FOLDER "/capsa-agent", agent[] = "agent/capsa-agent";
+	static const char missing[] = "the agent is missing: " CAPSA_LIBEXEC_FOLDER "/capsa-agent; install capsa "
+				      "again, or build it and set CAPSA_AGENT";
 	const char *chosen = getenv("CAPSA_AGENT");
 	char self[PATH_MAX + sizeof agent];
 	ssize_t len = chosen && chosen[0] ? 0 : readlink("/proc/self/exe", self, PATH_MAX);
@@ -153,8 +153,8 @@ static int find_agent(struct image_inputs *in, struct error *err)
 	self[len > 0 ? len : 0] = '\0';
 	slash = strrchr(self, '/');
 	strcpy(slash ? slash + 1 : self, agent);
-	return find_program("CAPSA_AGENT", (const char *const[]){ self, CAPSA_LIBEXEC_FOLDER "/capsa-agent", NULL },
-	                    missing, IMAGE_AGENT, in, err);
+	return find_program("CAPSA_AGENT", (const char *const[]){ self, installed, NULL }, missing, IMAGE_AGENT, in,
+	                    err);
 }
 
 int image_inputs_find(const char *kernel, struct image_inputs *in, struct error *err)

@@ -52,15 +52,13 @@ static int check_builtin(const struct boot_kernel *kernel, const struct image_in
 			continue;
 		if (!in->version[0])
 			return error_set(err, ENOENT,
-			                 "%s: no module %s: it is not built in, and which modules are this kernel's "
-			                 "cannot be told "
-			                 "from a vmlinux; put them beside it, as lib/modules/VERSION",
+			                 "%s: no module %s: it is not built in, and a vmlinux does not tell which modules "
+			                 "are its own; put them beside it, as lib/modules/VERSION",
 			                 in->path[IMAGE_KERNEL], r->module);
 		return error_set(err, ENOENT,
 		                 "%s: no module %s: it is not built in, and there is no lib/modules/%s/modules.dep "
-		                 "beside it or in "
-		                 "/lib; install the modules of Linux %s, or run kernel-fetch (capsa's packaging) for "
-		                 "another kernel",
+		                 "beside it or in /lib; install the modules of Linux %s, or let kernel-fetch (capsa's "
+		                 "packaging) download another kernel",
 		                 in->path[IMAGE_KERNEL], r->module, in->version, in->version);
 	}
 	return 0;

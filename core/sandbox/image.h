@@ -11,10 +11,12 @@
  * Where the inputs come from:
  *
  *   kernel    the one asked for, else boot_default_kernel()
- *   modules   lib/modules/VERSION in the kernel's own folder (where kernel-fetch put them), else /lib/modules/VERSION
- * or /usr/lib/modules/VERSION; VERSION is what the kernel says it is. None are needed by a kernel that has all of it
- * built in. busybox   $CAPSA_BUSYBOX, else /bin/busybox or /usr/bin/busybox; it must be static agent     $CAPSA_AGENT,
- * else agent/capsa-agent beside this program (an uninstalled one), else the installed one
+ *   modules   lib/modules/VERSION in the kernel's own folder (where kernel-fetch put them),
+ *             else /lib/modules/VERSION or /usr/lib/modules/VERSION; VERSION is what the
+ *             kernel says it is. None are needed by a kernel that has all of it built in.
+ *   busybox   $CAPSA_BUSYBOX, else /bin/busybox or /usr/bin/busybox; it must be static
+ *   agent     $CAPSA_AGENT, else agent/capsa-agent beside this program (an uninstalled
+ *             one), else the installed one
  *
  * WHAT THE GUEST FINDS. /lib/capsa/image tells what the image is (its version is that of the kernel).
  * /lib/capsa/modules tells the agent which modules there are for what: a line for each thing that may be there, its
