@@ -16,7 +16,7 @@ core_base_libbase_a_SOURCES = \
 	core/base/timeline.c core/base/timeline.h
 
 if HAVE_CMOCKA
-BASE_TESTS = tests/unit/arena_test tests/unit/log_test tests/unit/path_test tests/unit/reactor_test tests/unit/text_test
+BASE_TESTS = tests/unit/arena_test tests/unit/log_test tests/unit/path_test tests/unit/reactor_test tests/unit/store_test tests/unit/text_test
 check_PROGRAMS += $(BASE_TESTS)
 TESTS += $(BASE_TESTS)
 tests_unit_arena_test_SOURCES = tests/unit/arena_test.c
@@ -31,6 +31,9 @@ tests_unit_path_test_LDADD = $(UNIT_LIBS)
 tests_unit_reactor_test_SOURCES = tests/unit/reactor_test.c
 tests_unit_reactor_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_reactor_test_LDADD = $(UNIT_LIBS)
+tests_unit_store_test_SOURCES = tests/unit/store_test.c
+tests_unit_store_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_store_test_LDADD = $(UNIT_LIBS)
 tests_unit_text_test_SOURCES = tests/unit/text_test.c
 tests_unit_text_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_text_test_LDADD = $(UNIT_LIBS)

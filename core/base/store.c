@@ -91,9 +91,10 @@ static void link_name(const struct store *store, const struct stat *files, size_
 	for (size_t i = 0; i < n && i < FILES_MAX - 1; i++)
 		len += (size_t)snprintf(text + len, sizeof text - len,
 		                        "%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64 ".%lx-%" PRIx64 ".%lx\n",
-		                        (uint64_t)files[i].st_dev, (uint64_t)files[i].st_ino, (uint64_t)files[i].st_size,
-		                        (uint64_t)files[i].st_mtim.tv_sec, files[i].st_mtim.tv_nsec,
-		                        (uint64_t)files[i].st_ctim.tv_sec, files[i].st_ctim.tv_nsec);
+		                        (uint64_t)files[i].st_dev, (uint64_t)files[i].st_ino,
+		                        (uint64_t)files[i].st_size, (uint64_t)files[i].st_mtim.tv_sec,
+		                        files[i].st_mtim.tv_nsec, (uint64_t)files[i].st_ctim.tv_sec,
+		                        files[i].st_ctim.tv_nsec);
 	sha256((const uint8_t *)text, len, digest);
 	sha256_text(digest, name);
 	strcat(name, LINK_SUFFIX);

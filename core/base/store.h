@@ -33,7 +33,7 @@ struct store_kind {
 
 /* `kind` must outlive the store. NULL with err where there is no folder that can be trusted or made. */
 struct store *store_open(const struct store_kind *kind, struct error *err);
-void store_close(struct store *store); /* gives the lock free, too */
+void store_close(struct store *store);             /* gives the lock free, too */
 const char *store_path(const struct store *store); /* of its folder, for people */
 
 /*

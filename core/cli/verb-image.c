@@ -39,8 +39,8 @@ static json_t *json_text(const char *text)
 
 static json_t *image_json(const char *name, const char *version, const char *initrd, uint64_t size)
 {
-	return json_pack("{s:s, s:o, s:o, s:I}", "name", name, "version", json_text(version), "initrd", json_text(initrd),
-	                 "size", (json_int_t)size);
+	return json_pack("{s:s, s:o, s:o, s:I}", "name", name, "version", json_text(version), "initrd",
+	                 json_text(initrd), "size", (json_int_t)size);
 }
 
 /* ---- build ---- */
@@ -115,8 +115,8 @@ static void list_text(const struct image_entry *entries, size_t n)
 		if (localtime_r(&entries[i].used.tv_sec, &tm))
 			strftime(used, sizeof used, "%Y-%m-%d %H:%M", &tm);
 		printf("%s  %-*s  %5.1f MiB  %-16s  %s\n", entries[i].name, width,
-		       entries[i].version[0] ? entries[i].version : "unknown", (double)entries[i].size / (1 << 20), used,
-		       entries[i].file);
+		       entries[i].version[0] ? entries[i].version : "unknown", (double)entries[i].size / (1 << 20),
+		       used, entries[i].file);
 	}
 }
 

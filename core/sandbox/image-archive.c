@@ -63,7 +63,8 @@ static void pad(struct archive *archive, size_t to)
 		memset(at, 0, len);
 }
 
-static void member(struct archive *archive, const char *name, unsigned mode, unsigned links, const void *data, size_t len)
+static void member(struct archive *archive, const char *name, unsigned mode, unsigned links, const void *data,
+                   size_t len)
 {
 	const size_t name_size = strlen(name) + 1;
 	char header[HEADER + 1];

@@ -97,14 +97,18 @@ int image_store_put(struct store *store, const uint8_t key[STORE_KEY_SIZE], cons
 		return 0;
 	case -ENOSPC:
 	case -EDQUOT:
-		return error_set(err, -rc, "%s: no room for an image of %zu MiB; make some, or set CAPSA_CACHE to another folder",
+		return error_set(err, -rc,
+		                 "%s: no room for an image of %zu MiB; make some, or set CAPSA_CACHE to another folder",
 		                 store_path(store), (image->len >> 20) + 1);
 	case -EFBIG:
-		return error_set(err, -rc, "%s: an image of %zu MiB is more than the limit on file sizes allows (ulimit -f)",
+		return error_set(err, -rc,
+		                 "%s: an image of %zu MiB is more than the limit on file sizes allows (ulimit -f)",
 		                 store_path(store), (image->len >> 20) + 1);
 	default:
-		return error_set(err, -rc, "%s: the image cannot be written: %s; set CAPSA_CACHE to a folder that you can write to",
-		                 store_path(store), strerror(-rc));
+		return error_set(
+			err, -rc,
+			"%s: the image cannot be written: %s; set CAPSA_CACHE to a folder that you can write to",
+			store_path(store), strerror(-rc));
 	}
 }
 
@@ -176,13 +180,15 @@ int image_remove(const char *name, struct error *err)
 		matches++;
 	}
 	if (!rc && matches != 1)
-		rc = error_set(err, matches ? ENOTUNIQ : ENOENT, matches ? "\"%s\" may be any of %zu images: give more of the name"
-		                                                         : "no image \"%s\": `capsa image ls` lists them",
+		rc = error_set(err, matches ? ENOTUNIQ : ENOENT,
+		               matches ? "\"%s\" may be any of %zu images: give more of the name"
+		                       : "no image \"%s\": `capsa image ls` lists them",
 		               name, matches);
 	if (!rc) {
 		rc = store_remove(store, found->key);
 		if (rc)
-			error_set(err, -rc, "%s: image %s cannot be removed: %s", store_path(store), name, strerror(-rc));
+			error_set(err, -rc, "%s: image %s cannot be removed: %s", store_path(store), name,
+			          strerror(-rc));
 	}
 	free(list);
 	store_close(store);

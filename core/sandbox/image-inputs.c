@@ -37,13 +37,22 @@ static int find_kernel(const char *kernel, struct image_inputs *in, struct error
 		rc = boot_default_kernel(&in->path[IMAGE_KERNEL], &initrd, err);
 		free(initrd);
 	}
-	if (!rc)
-		rc = boot_kernel_look(in->path[IMAGE_KERNEL], &in->look[IMAGE_KERNEL], in->version, err);
 	/* Ubuntu keeps its kernels from its users. */
 	if (rc == -EACCES)
-		return error_suffix(err, rc, "; kernel-fetch (capsa's packaging) downloads one of your own, or as root: chmod a+r");
-	if (rc == -ENOENT && !kernel)
-		return error_suffix(err, rc, "; kernel-fetch (capsa's packaging) downloads one");
+		return error_suffix(err, rc,
+		                    ", or let kernel-fetch (capsa's packaging) download one, or as root: chmod a+r it");
+	if (rc == -ENOENT)
+		return error_suffix(err, rc, ", or let kernel-fetch (capsa's packaging) download one");
+	if (rc)
+		return rc;
+	kernel = in->path[IMAGE_KERNEL];
+	rc = boot_kernel_look(kernel, &in->look[IMAGE_KERNEL], in->version, err);
+	if (rc == -EACCES)
+		return error_set(
+			err, EACCES,
+			"%s: not readable for this user; let kernel-fetch (capsa's packaging) download one, or as "
+			"root: chmod a+r '%s'",
+			kernel, kernel);
 	/* "6.1.0-48-cloud-amd64 (debian-kernel@...) ...": it becomes the name of a folder. */
 	in->version[strcspn(in->version, " ")] = '\0';
 	if (strchr(in->version, '/') || in->version[0] == '.')
@@ -112,8 +121,8 @@ static int find_modules(struct image_inputs *in, struct error *err)
 /* ---- the programs ---- */
 
 /* The first of the candidates (ends with NULL) that is there; `missing` says what is to be done where none is. */
-static int find_program(const char *variable, const char *const *candidates, const char *missing,
-                        enum image_file which, struct image_inputs *in, struct error *err)
+static int find_program(const char *variable, const char *const *candidates, const char *missing, enum image_file which,
+                        struct image_inputs *in, struct error *err)
 {
 	const char *chosen = getenv(variable);
 	const char *const only[] = { chosen, NULL };
@@ -133,17 +142,19 @@ static int find_program(const char *variable, const char *const *candidates, con
 
 static int find_agent(struct image_inputs *in, struct error *err)
 {
-	static const char agent[] = "agent/capsa-agent", missing[] =
-		"the agent is missing: " CAPSA_LIBEXEC_FOLDER "/capsa-agent; install capsa again, or build it and set CAPSA_AGENT";
+	static const char installed[] = CAPSA_LIBEXEC_FOLDER "/capsa-agent", agent[] = "agent/capsa-agent";
+	static const char missing[] = "the agent is missing: " CAPSA_LIBEXEC_FOLDER "/capsa-agent; install capsa "
+				      "again, or build it and set CAPSA_AGENT";
+	const char *chosen = getenv("CAPSA_AGENT");
 	char self[PATH_MAX + sizeof agent];
-	ssize_t len = readlink("/proc/self/exe", self, PATH_MAX);
+	ssize_t len = chosen && chosen[0] ? 0 : readlink("/proc/self/exe", self, PATH_MAX);
 	char *slash;
 
 	self[len > 0 ? len : 0] = '\0';
 	slash = strrchr(self, '/');
 	strcpy(slash ? slash + 1 : self, agent);
-	return find_program("CAPSA_AGENT", (const char *const[]){ self, CAPSA_LIBEXEC_FOLDER "/capsa-agent", NULL },
-	                    missing, IMAGE_AGENT, in, err);
+	return find_program("CAPSA_AGENT", (const char *const[]){ self, installed, NULL }, missing, IMAGE_AGENT, in,
+	                    err);
 }
 
 int image_inputs_find(const char *kernel, struct image_inputs *in, struct error *err)
@@ -156,8 +167,8 @@ int image_inputs_find(const char *kernel, struct image_inputs *in, struct error 
 	if (!rc)
 		rc = find_modules(in, err);
 	if (!rc)
-		rc = find_program("CAPSA_BUSYBOX", busyboxes, "busybox-static is missing: apt-get install busybox-static",
-		                  IMAGE_BUSYBOX, in, err);
+		rc = find_program("CAPSA_BUSYBOX", busyboxes,
+		                  "busybox-static is missing: apt-get install busybox-static", IMAGE_BUSYBOX, in, err);
 	return rc ? rc : find_agent(in, err);
 }
 
@@ -238,8 +249,8 @@ int image_check_static(const char *path, const struct blob *file, const char *re
 	for (size_t i = 0; i < elf.e_phnum; i++) {
 		memcpy(&segment, file->data + elf.e_phoff + i * sizeof segment, sizeof segment);
 		if (segment.p_type == PT_INTERP)
-			return error_set(err, ENOEXEC, "%s is not static, and there are no libraries in the guest; %s", path,
-			                 remedy);
+			return error_set(err, ENOEXEC, "%s is not static, and there are no libraries in the guest; %s",
+			                 path, remedy);
 	}
 	return 0;
 }

@@ -3,8 +3,8 @@
  * image-modules.c - which modules a kernel needs for capsa's devices, and in which order. Called by image.c.
  *
  * depmod(8) did the work: a line of modules.dep is `FILE: FILE...`, a module and all that it needs, directly or not, so
- * that loading the list from its end to its beginning, and then the module, is right. modules.builtin has a line for each
- * module that is part of the kernel. The files are a distribution's, or anybody's: every name is checked before it
+ * that loading the list from its end to its beginning, and then the module, is right. modules.builtin has a line for
+ * each module that is part of the kernel. The files are a distribution's, or anybody's: every name is checked before it
  * becomes a part of a path, and there are bounds.
  */
 #include "core/sandbox/image-private.h"
@@ -161,10 +161,12 @@ static int add_file(struct image_modules *modules, struct span path, bool always
 		return error_set(err, EINVAL, "the modules.dep is damaged (\"%.*s\"): run depmod",
 		                 (int)(path.len < 80 ? path.len : 80), path.at);
 	for (i = 0; i < modules->n; i++)
-		if (!strncmp(modules->list[i].name, name.at, name.len) && !strcmp(modules->list[i].name + name.len, ".ko"))
+		if (!strncmp(modules->list[i].name, name.at, name.len) &&
+		    !strcmp(modules->list[i].name + name.len, ".ko"))
 			break;
 	if (i == IMAGE_MODULES_MAX)
-		return error_set(err, E2BIG, "the modules.dep asks for more than %u modules: run depmod", IMAGE_MODULES_MAX);
+		return error_set(err, E2BIG, "the modules.dep asks for more than %u modules: run depmod",
+		                 IMAGE_MODULES_MAX);
 	if (i == modules->n) {
 		modules->list[i].path = strndup(path.at, path.len);
 		if (!modules->list[i].path)
@@ -196,8 +198,9 @@ static int add_module(struct image_modules *modules, const char *name, const str
 	}
 	while (take_until(&needs, ' ', &need[n])) {
 		if (need[n].len && ++n == IMAGE_MODULES_MAX)
-			return error_set(err, E2BIG, "the modules.dep is damaged (%s needs more than %u modules): run depmod",
-			                 name, IMAGE_MODULES_MAX - 1);
+			return error_set(err, E2BIG,
+			                 "the modules.dep is damaged (%s needs more than %u modules): run depmod", name,
+			                 IMAGE_MODULES_MAX - 1);
 	}
 	while (!rc && n)
 		rc = add_file(modules, need[--n], always, line, err);

@@ -31,9 +31,9 @@ struct blob {
 enum image_file { IMAGE_KERNEL, IMAGE_MODULES, IMAGE_BUSYBOX, IMAGE_AGENT, IMAGE_FILES };
 
 struct image_inputs {
-	char *path[IMAGE_FILES];        /* IMAGE_MODULES: modules.dep; NULL: there are none */
-	char *folder;                   /* of modules.dep, or NULL */
-	struct stat look[IMAGE_FILES];  /* what they were like; zeros where there are no modules */
+	char *path[IMAGE_FILES];       /* IMAGE_MODULES: modules.dep; NULL: there are none */
+	char *folder;                  /* of modules.dep, or NULL */
+	struct stat look[IMAGE_FILES]; /* what they were like; zeros where there are no modules */
 	char version[IMAGE_VERSION_SIZE];
 };
 
@@ -67,8 +67,8 @@ struct image_modules {
 };
 
 /*
- * Chooses from the text of modules.dep and of modules.builtin (each may be empty). Both may hold anything. -ENOENT where
- * a module is missing that no machine can do without, -EINVAL, -E2BIG, -ENOMEM; err says it as a clause.
+ * Chooses from the text of modules.dep and of modules.builtin (each may be empty). Both may hold anything. -ENOENT
+ * where a module is missing that no machine can do without, -EINVAL, -E2BIG, -ENOMEM; err says it as a clause.
  * image_modules_free() in any case.
  */
 int image_modules_choose(const struct blob *dep, const struct blob *builtin, struct image_modules *out,
@@ -144,6 +144,7 @@ struct store *image_store_open(struct error *err);
 /* Fills fd, file, initrd, name, version and size of *out, and holds the entry. */
 bool image_store_find(struct store *store, const uint8_t key[STORE_KEY_SIZE], struct image *out);
 /* 0, or -errno with err. */
-int image_store_put(struct store *store, const uint8_t key[STORE_KEY_SIZE], const struct blob *image, struct error *err);
+int image_store_put(struct store *store, const uint8_t key[STORE_KEY_SIZE], const struct blob *image,
+                    struct error *err);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * image-tree.c - what is in the initramfs, and how to see that one is whole. Called by image.c and image-cache.c. Pure.
  *
- * The first file of the archive, /lib/capsa/image, tells its size: what a crash or anybody cut off is found by one read of
- * the file's beginning. There are no device nodes: init mounts a devtmpfs.
+ * The first file of the archive, /lib/capsa/image, tells its size: what a crash or anybody cut off is found by one read
+ * of the file's beginning. There are no device nodes: init mounts a devtmpfs.
  */
 #include "core/sandbox/image-private.h"
 
@@ -20,11 +20,10 @@ static const struct folder {
 	const char *name;
 	unsigned mode;
 } folders[] = {
-	{ "bin", 0755 },     { "dev", 0755 },      { "etc", 0755 },  { "home", 0755 },
-	{ "lib/modules", 0755 }, { "mnt", 0755 },  { "proc", 0755 }, { "root", 0700 },
-	{ "run", 0755 },     { "sys", 0755 },      { "tmp", 01777 }, { "usr", 0755 },
-	{ "usr/lib", 0755 }, { "usr/share", 0755 }, { "var", 0755 }, { "var/lib", 0755 },
-	{ "var/log", 0755 }, { "var/tmp", 01777 },
+	{ "bin", 0755 },     { "dev", 0755 },     { "etc", 0755 },      { "home", 0755 },      { "lib/modules", 0755 },
+	{ "mnt", 0755 },     { "proc", 0755 },    { "root", 0700 },     { "run", 0755 },       { "sys", 0755 },
+	{ "tmp", 01777 },    { "usr", 0755 },     { "usr/lib", 0755 },  { "usr/share", 0755 }, { "var", 0755 },
+	{ "var/lib", 0755 }, { "var/log", 0755 }, { "var/tmp", 01777 },
 };
 
 /* Where programs and scripts look for what is elsewhere. */

@@ -52,12 +52,13 @@ static int check_builtin(const struct boot_kernel *kernel, const struct image_in
 			continue;
 		if (!in->version[0])
 			return error_set(err, ENOENT,
-			                 "%s: no module %s: it is not built in, and which modules are this kernel's cannot be told "
-			                 "from a vmlinux; put them beside it, as lib/modules/VERSION",
+			                 "%s: no module %s: it is not built in, and a vmlinux does not tell which modules "
+			                 "are its own; put them beside it, as lib/modules/VERSION",
 			                 in->path[IMAGE_KERNEL], r->module);
 		return error_set(err, ENOENT,
-		                 "%s: no module %s: it is not built in, and there is no lib/modules/%s/modules.dep beside it or in "
-		                 "/lib; install the modules of Linux %s, or run kernel-fetch (capsa's packaging) for another kernel",
+		                 "%s: no module %s: it is not built in, and there is no lib/modules/%s/modules.dep "
+		                 "beside it or in /lib; install the modules of Linux %s, or let kernel-fetch (capsa's "
+		                 "packaging) download another kernel",
 		                 in->path[IMAGE_KERNEL], r->module, in->version, in->version);
 	}
 	return 0;
@@ -107,7 +108,8 @@ static int choose_modules(struct build *b, struct error *err)
 		error_prefix(err, rc, "%s: ", in->folder);
 	if (rc == -ENOENT)
 		error_suffix(err, rc,
-		             ", and it is not built into Linux %s; give another kernel: kernel-fetch (capsa's packaging) downloads one",
+		             ", and it is not built into Linux %s; give another kernel: kernel-fetch (capsa's "
+		             "packaging) downloads one",
 		             in->version);
 	free(list);
 	free(dep.data);
@@ -224,7 +226,8 @@ static int build(struct build *b, const struct timespec *before, struct image *o
 	if (!rc)
 		rc = take_modules(b, err);
 	if (!rc && !image_inputs_same(b->in))
-		rc = error_set(err, EAGAIN, "kernel, modules, busybox or agent changed while they were read; try again");
+		rc = error_set(err, EAGAIN,
+		               "kernel, modules, busybox or agent changed while they were read; try again");
 	if (!rc)
 		rc = make_key(b, key, err);
 	if (rc)

@@ -4,17 +4,19 @@
  *
  * The initramfs holds the agent as /init, a static busybox with all its applets, the modules that this kernel needs for
  * capsa's devices, and the few files of /etc that programs look for. It is put together here, without helper programs,
- * once for each set of inputs, and kept in the cache: in the store `images` below path_cache_dir(), named by the SHA-256
- * of all that went into it (kernel, modules, busybox, agent, and capsa's version). The same inputs give the same bytes.
+ * once for each set of inputs, and kept in the cache: in the store `images` below path_cache_dir(), named by the
+ * SHA-256 of all that went into it (kernel, modules, busybox, agent, and capsa's version). The same inputs give the
+ * same bytes.
  *
  * Where the inputs come from:
  *
  *   kernel    the one asked for, else boot_default_kernel()
- *   modules   lib/modules/VERSION in the kernel's own folder (where kernel-fetch put them), else /lib/modules/VERSION or
- *             /usr/lib/modules/VERSION; VERSION is what the kernel says it is. None are needed by a kernel that has all
- *             of it built in.
+ *   modules   lib/modules/VERSION in the kernel's own folder (where kernel-fetch put them),
+ *             else /lib/modules/VERSION or /usr/lib/modules/VERSION; VERSION is what the
+ *             kernel says it is. None are needed by a kernel that has all of it built in.
  *   busybox   $CAPSA_BUSYBOX, else /bin/busybox or /usr/bin/busybox; it must be static
- *   agent     $CAPSA_AGENT, else agent/capsa-agent beside this program (an uninstalled one), else the installed one
+ *   agent     $CAPSA_AGENT, else agent/capsa-agent beside this program (an uninstalled
+ *             one), else the installed one
  *
  * WHAT THE GUEST FINDS. /lib/capsa/image tells what the image is (its version is that of the kernel).
  * /lib/capsa/modules tells the agent which modules there are for what: a line for each thing that may be there, its
@@ -61,9 +63,9 @@ struct image {
  * `progress` (or NULL) hears what is being done while it builds: "unpacking the kernel"; it is called by this thread.
  * Any number of processes may do this at once: one of them builds.
  *
- * Any thread; blocks. SIGXFSZ must be ignored, or a limit on file sizes ends the process. Errors: no kernel, or one that
- * is not for this user; a module that is needed and missing; no static busybox, no agent; the cache cannot be written
- * to, or its disk is full. *out needs no release then.
+ * Any thread; blocks. SIGXFSZ must be ignored, or a limit on file sizes ends the process. Errors: no kernel, or one
+ * that is not for this user; a module that is needed and missing; no static busybox, no agent; the cache cannot be
+ * written to, or its disk is full. *out needs no release then.
  */
 int image_find_or_build(const char *kernel, void (*progress)(void *ctx, const char *what), void *ctx, struct image *out,
                         struct error *err);
