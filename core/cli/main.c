@@ -15,6 +15,7 @@
 #include "core/base/text.h"
 #include "core/cli/verb.h"
 #include "core/config/config.h"
+#include "core/sandbox/sandbox.h"
 #include "core/vm/vm.h"
 
 struct options {
@@ -142,10 +143,21 @@ void verb_ignore_write_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+/* `sandbox = true`: its image, its agent. Else the machine is what its file says. */
+static int make_sandbox(struct config *config, struct sandbox_plan *plan, struct error *err)
+{
+	static const struct sandbox_options as_it_says = { .name = NULL };
+
+	*plan = (struct sandbox_plan){ .config = config };
+	return config->sandbox ? sandbox_plan_config(config, &as_it_says, plan, err) : 0;
+}
+
 static int run_file(const struct options *options)
 {
+	struct sandbox_machine *sandbox = NULL;
+	struct sandbox_plan plan = { .config = NULL };
 	struct error err = { "" };
-	struct config *config = NULL;
+	struct config *config;
 	struct vm *vm = NULL;
 	int64_t begin = timeline_now(), read;
 	int status = EXIT_OK;
@@ -159,7 +171,8 @@ static int run_file(const struct options *options)
 		goto out;
 	}
 	read = timeline_now();
-	if (vm_open(config, options->append, &vm, &err)) {
+	if (make_sandbox(config, &plan, &err) || vm_open(config, options->append, &vm, &err) ||
+	    (config->sandbox && sandbox_machine_new(vm, -1, &sandbox, &err))) {
 		status = fail(EXIT_USAGE, "%s", err.text);
 		goto out;
 	}
@@ -174,9 +187,6 @@ static int run_file(const struct options *options)
 			printf("%s: ok\n", options->file);
 		status = end_output(EXIT_OK);
 	} else {
-		/* A reader that has gone, a file at its limit: failures of one write(2), which no machine dies of. */
-		signal(SIGPIPE, SIG_IGN);
-		signal(SIGXFSZ, SIG_IGN);
 		switch (vm_run(vm, &err)) {
 		case VM_ENDED:
 			break;
@@ -189,8 +199,9 @@ static int run_file(const struct options *options)
 		}
 	}
 out:
+	sandbox_machine_free(sandbox);
 	vm_close(vm);
-	config_free(config);
+	sandbox_plan_free(&plan);
 	return status;
 }
 

@@ -13,9 +13,12 @@
 #include "core/cli/progress.h"
 #include "core/cli/trace-file.h"
 #include "core/cli/verb.h"
+#include "core/sandbox/why.h"
 
 /* A guest that boots has been heard of by then, however slow its host is. */
 #define READY_MS (300 * 1000)
+/* What ends of itself does so by then; an agent that was killed leaves its machine. */
+#define END_MS 3000
 
 struct run {
 	struct machine_options machine;
@@ -88,13 +91,15 @@ static int execute(struct run *run, struct sandbox *sandbox, struct error *err)
 	reactor_free(reactor);
 out:
 	progress_clear(&run->progress);
+	/* A guest that powers off takes its agent away first. */
+	if (lost && !sandbox_ends_within(sandbox, END_MS, &why))
+		sandbox_why_lost(err);
+	else if (lost || fd < 0)
+		*err = why.text[0] ? why : *err;
 	sandbox_end(sandbox, &why);
 	if (run->machine.trace && trace_file_write(run->machine.trace, sandbox_timeline(sandbox), &run->timeline, &trace_err))
 		fail(EXIT_CAPSA, "%s", trace_err.text);
 	sandbox_free(sandbox);
-	/* What the machine says of its end explains what we saw of it. */
-	if ((lost || fd < 0) && why.text[0])
-		*err = why;
 	return status;
 }
 
@@ -105,12 +110,14 @@ static int run_command(struct run *run)
 	struct error err = { "" };
 	int status;
 
+	timeline_mark(&run->timeline, "process start", timeline_now());
 	run->machine.sandbox.progress = progress_show;
 	run->machine.sandbox.ctx = &run->progress;
 	if (sandbox_plan(&run->machine.sandbox, &plan, &err)) {
 		progress_clear(&run->progress);
 		return fail(EXIT_CAPSA, "%s", err.text);
 	}
+	timeline_mark(&run->timeline, "image found", timeline_now());
 	if (sandbox_spawn(&plan, &sandbox, &err)) {
 		sandbox_plan_free(&plan);
 		return fail(EXIT_CAPSA, "%s", err.text);

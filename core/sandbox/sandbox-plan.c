@@ -51,7 +51,7 @@ static int add_console(struct config *config, const char *folder, struct error *
 	char *path = quoted(config->arena, folder);
 	char *text = path ? arena_format(config->arena,
 	                                 "plugin = \"console\"; backend = \"file\"; path = \"%s/console.log\"; "
-	                                 "limit = \"" SANDBOX_CONSOLE_LIMIT "\";",
+	                                 "",
 	                                 path)
 	                  : NULL;
 
@@ -164,8 +164,6 @@ int sandbox_plan_config(struct config *config, const struct sandbox_options *opt
 		rc = add_words(config, err);
 	if (!rc)
 		rc = add_image(plan, options, err);
-	if (rc)
-		sandbox_plan_free(plan);
 	return rc;
 }
 
@@ -182,7 +180,10 @@ int sandbox_plan(const struct sandbox_options *options, struct sandbox_plan *pla
 		return rc;
 	if (!options->file)
 		config->memory = SANDBOX_MEMORY;
-	return sandbox_plan_config(config, options, plan, err);
+	rc = sandbox_plan_config(config, options, plan, err);
+	if (rc)
+		sandbox_plan_free(plan);
+	return rc;
 }
 
 void sandbox_plan_free(struct sandbox_plan *plan)

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,10 +47,14 @@ static void be_machine(const struct sandbox_plan *plan, int lifeline)
 	struct sandbox_machine *machine = NULL;
 	struct error err = { "" };
 	struct vm *vm = NULL;
+	int64_t begin;
 	int rc;
 
 	leave_the_maker();
+	begin = timeline_now();
 	rc = vm_open(plan->config, NULL, &vm, &err);
+	if (!rc)
+		timeline_mark(vm_timeline(vm), "machine's process started", begin);
 	if (!rc)
 		rc = sandbox_machine_new(vm, lifeline, &machine, &err);
 	if (rc) {
@@ -170,6 +174,16 @@ enum sandbox_news sandbox_hear(struct sandbox *s, struct error *err)
 			break; /* a word of ours */
 		}
 	}
+}
+
+bool sandbox_ends_within(struct sandbox *s, int ms, struct error *err)
+{
+	struct pollfd wait = { .fd = s->fd, .events = POLLIN };
+
+	while (poll(&wait, 1, ms) > 0)
+		if (sandbox_hear(s, err) == SANDBOX_ENDED)
+			return true;
+	return false;
 }
 
 int sandbox_fd(const struct sandbox *s)

@@ -45,8 +45,8 @@ struct sandbox_plan {
 /* Reads the file, finds or builds the image, puts console and vsock where there are none. 0 or -errno with err. */
 int sandbox_plan(const struct sandbox_options *options, struct sandbox_plan *plan, struct error *err);
 /*
- * The same for a configuration with `sandbox = true` that was read already: takes it over. For `capsa -c`, whose own
- * process is the machine.
+ * The same for a configuration with `sandbox = true` that was read already: takes it over, also where it fails. For
+ * `capsa -c`, whose own process is the machine.
  */
 int sandbox_plan_config(struct config *config, const struct sandbox_options *options, struct sandbox_plan *plan,
                         struct error *err);
@@ -68,6 +68,8 @@ enum sandbox_news {
 /* The next news; waits for them. Readable: sandbox_fd(). */
 enum sandbox_news sandbox_hear(struct sandbox *sandbox, struct error *err);
 int sandbox_fd(const struct sandbox *sandbox);
+/* Whether it ends within `ms` by itself: then err says why. */
+bool sandbox_ends_within(struct sandbox *sandbox, int ms, struct error *err);
 /* From now on it lives without its maker; SANDBOX_FREE follows. */
 void sandbox_set_free(struct sandbox *sandbox);
 /* The socket at which the agent's clients are let in. */

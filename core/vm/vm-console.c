@@ -15,8 +15,8 @@
 #include "core/base/text.h"
 #include "core/vm/vm-private.h"
 
-#define TAIL_BYTES 4096
-#define TAIL_LINES 16
+#define TAIL_BYTES 8192
+#define TAIL_LINES 8
 
 /* The guest's words go to a terminal: what is left are lines of text. */
 static void keep_text(char *text)
@@ -27,6 +27,21 @@ static void keep_text(char *text)
 		if ((unsigned char)*text >= ' ' || *text == '\n' || *text == '\t')
 			*to++ = *text == 0x7f ? '?' : *text;
 	*to = '\0';
+}
+
+/* A panic says the most where it begins; registers and stacks follow, then the same words once more. */
+static char *panic_lines(char *text)
+{
+	char *at = strstr(text, "Kernel panic - not syncing"), *end;
+	unsigned lines = 0;
+
+	if (!at)
+		return NULL;
+	while (at > text && at[-1] != '\n')
+		at--;
+	for (end = at; *end && lines < TAIL_LINES; end++)
+		lines += *end == '\n';
+	return strndup(at, (size_t)(end - at));
 }
 
 static char *last_lines(char *text)
@@ -56,7 +71,9 @@ char *vm_console_tail(const struct vm *vm)
 			for (ssize_t i = 0; i < n; i++)
 				text[i] = text[i] ? text[i] : ' ';
 		keep_text(text);
-		tail = last_lines(text);
+		tail = panic_lines(text);
+		if (!tail)
+			tail = last_lines(text);
 	}
 	if (fd >= 0)
 		close(fd);
