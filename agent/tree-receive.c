@@ -699,14 +699,21 @@ int tree_receiver_finish(struct tree_receiver *r, struct tree_cause *cause)
 
 void tree_receiver_close(struct tree_receiver *r)
 {
+	struct tree_cause ignored; /* what matters was told before */
+
 	if (!r)
 		return;
 	temporary_drop(r);
 	walk_end(r);
 	if (r->file >= 0)
 		close(r->file);
-	while (r->depth > 0)
-		close(r->levels[--r->depth].fd);
+	while (r->depth > 0) {
+		const struct level *level = &r->levels[--r->depth];
+
+		if (level->made)
+			(void)attributes_set(r, level->fd, &level->attributes, &ignored);
+		close(level->fd);
+	}
 	close(r->folder);
 	free(r);
 }
