@@ -584,6 +584,37 @@ static void a_way_whose_folder_was_swapped_for_a_link_is_refused(void **state)
 	assert_untouched();
 }
 
+static void look_at_old_file(void)
+{
+	char text[8] = "";
+	int fd = open("to/f", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(read(fd, text, sizeof text), 3);
+	assert_string_equal(text, "old");
+	close(fd);
+}
+
+static void a_file_is_replaced_only_when_the_new_one_is_whole(void **state)
+{
+	struct tree_cause cause;
+	struct stat st;
+
+	(void)state;
+	put_file("to/f", "old", 3);
+	whole_file("f");
+	end();
+	for (size_t first = 0; first < stream_len - 2; first++) {
+		stream_len -= 2;
+		assert_int_equal(taken_while(first, look_at_old_file, &cause), -EPIPE);
+		look_at_old_file();
+		stream_len += 2;
+	}
+	assert_int_equal(count_entries("to"), 1);
+	taken();
+	assert_int_equal(stat("to/f", &st), 0);
+	assert_int_equal(st.st_size, 4);
+}
+
 static void remove_root(void)
 {
 	assert_int_equal(rename("to/d", "to/gone"), 0);
@@ -774,6 +805,7 @@ int main(void)
 		TREE_TEST(hard_links_replace_files_and_not_folders),
 		TREE_TEST(a_folder_swapped_for_a_link_meanwhile_does_not_lead_outside),
 		TREE_TEST(a_way_whose_folder_was_swapped_for_a_link_is_refused),
+		TREE_TEST(a_file_is_replaced_only_when_the_new_one_is_whole),
 		TREE_TEST(a_folder_that_is_removed_meanwhile_is_an_error),
 		TREE_TEST(a_node_that_is_no_device_is_refused),
 		MEMORY_TEST(a_tower_of_folders_ends_at_the_limit),

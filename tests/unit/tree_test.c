@@ -419,6 +419,25 @@ static void a_file_that_grows_is_cut(void **state)
 	assert_memory_equal(bytes, pattern, sizeof bytes);
 }
 
+/* sysfs says 4096 bytes of any file, and EINVAL to SEEK_DATA. */
+static void where_a_file_system_knows_no_holes_all_is_data(void **state)
+{
+	static const char path[] = "/sys/devices/system/cpu/possible";
+	unsigned char bytes[4096], zeros[4096] = { 0 };
+	struct stat st;
+	int fd;
+
+	(void)state;
+	if (stat(path, &st) || st.st_size != sizeof bytes)
+		skip();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_in_range(read(fd, zeros, sizeof zeros), 1, 1000);
+	close(fd);
+	copied(path, NULL, 4096, 0);
+	read_back("to/possible", bytes, sizeof bytes);
+	assert_memory_equal(bytes, zeros, sizeof bytes);
+}
+
 static void remove_all(void)
 {
 	char path[32];
@@ -579,6 +598,7 @@ int main(void)
 		TREE_TEST(what_cannot_be_read_is_named),
 		TREE_TEST(a_file_that_shrinks_is_padded_with_zeros),
 		TREE_TEST(a_file_that_grows_is_cut),
+		TREE_TEST(where_a_file_system_knows_no_holes_all_is_data),
 		TREE_TEST(files_that_vanish_are_left_out),
 		TREE_TEST(files_that_fifos_replace_do_not_block),
 		TREE_TEST(a_full_device_is_told_and_nothing_half_made_stays),
