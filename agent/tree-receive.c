@@ -207,9 +207,9 @@ static int half_place(struct tree_receiver *r, struct tree_cause *cause)
 	int parent = parent_of(r);
 
 	if (!r->in_place && renameat(parent, r->half, parent, r->name)) {
-		if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
-			return failed(r, cause, EISDIR, "it is a folder, which nothing else replaces");
-		return failed(r, cause, errno, NULL);
+		const char *why = errno == EISDIR ? "it is a folder, which nothing else replaces" : NULL;
+
+		return failed(r, cause, errno, why);
 	}
 	r->half[0] = '\0';
 	return 0;
@@ -348,8 +348,8 @@ static int chunk_write(struct tree_receiver *r, const unsigned char *from, size_
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return failed(r, cause, errno, NULL);
+		if (n <= 0)
+			return failed(r, cause, n < 0 ? errno : EIO, NULL);
 		from += n;
 		len -= (size_t)n;
 		r->at += (uint64_t)n;

@@ -9,8 +9,8 @@
  *   TREE_FILE      entry, u64 size, then its bytes: any number of TREE_CHUNK records in ascending order; what they leave
  *                  out is a hole; TREE_LEAVE ends it
  *   TREE_LINK      entry, string target (a symbolic link)
- *   TREE_HARD      string name, then u32 count and as many strings: the way of an earlier file of this stream, from the root of the
- *                  stream (whose own name is not in it), which this is another name of
+ *   TREE_HARD      string name, then u32 count and as many strings: the way of an earlier file of this stream, from the
+ *                  root of the stream (whose own name is not in it), which this is another name of
  *   TREE_FIFO      entry
  *   TREE_NODE      entry, u64 device (character or block, as its mode says)
  *   TREE_CHUNK     u64 offset, u32 length (at most TREE_CHUNK_MAX), bytes
