@@ -8,10 +8,13 @@ agent_libagentshared_a_SOURCES = \
 	agent/tree-receive.c agent/tree-send.c agent/tree-way.c
 
 if HAVE_CMOCKA
-TREE_TESTS = tests/unit/tree_test
+TREE_TESTS = tests/unit/tree_test tests/unit/tree_hostile_test
 check_PROGRAMS += $(TREE_TESTS)
 TESTS += $(TREE_TESTS)
 endif
 tests_unit_tree_test_SOURCES = tests/unit/tree_test.c tests/unit/tree_files.c tests/unit/tree_files.h
 tests_unit_tree_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_tree_test_LDADD = agent/libagentshared.a $(UNIT_LIBS)
+tests_unit_tree_hostile_test_SOURCES = tests/unit/tree_hostile_test.c tests/unit/tree_files.c tests/unit/tree_files.h
+tests_unit_tree_hostile_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_tree_hostile_test_LDADD = agent/libagentshared.a $(UNIT_LIBS)

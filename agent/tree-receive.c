@@ -12,11 +12,15 @@
  * arrive.
  *
  * Whatever is no folder is made under a name of its own beside its place, gets its owner, mode and time there, and is
- * then renamed: nobody sees half of it, and what was there is never written to. A folder that was made gets its own at
- * its end, because it may be one that nothing can be put into; one that was there keeps them.
+ * then renamed: nobody sees half of it, and what was there is never written to. In a folder that this stream made there
+ * is nothing to be replaced, nor anybody who relies on it yet: there it is made in its place, exclusively, which saves
+ * the rename. Either way `half` is the name that goes when the rest does not come.
+ *
+ * A folder that was made gets its mode and time at its end, because it may be one that nothing can be put into; one
+ * that was there keeps its own.
  *
  * It owns the descriptors of those folders (at most TREE_DEPTH_MAX), of one file, of one folder on a hard link's way,
- * and the temporary name.
+ * and what `half` names.
  */
 #include "agent/tree.h"
 
@@ -75,6 +79,8 @@ struct level {
 struct tree_receiver {
 	int folder;
 	unsigned flags;
+	uid_t uid; /* of what is made */
+	gid_t gid;
 	bool named; /* `root` is the caller's */
 	char root[TREE_NAME_LONGEST + 1];
 
@@ -84,11 +90,12 @@ struct tree_receiver {
 	unsigned depth;
 	struct level levels[TREE_DEPTH_MAX];
 
-	/* The entry at hand: its name, and a temporary that is not renamed yet. */
+	/* The entry at hand: its name, and the one that it has while it is made. */
 	char name[TREE_NAME_LONGEST + 1];
 	struct attributes attributes;
-	char temporary[48]; /* "": none */
-	uint64_t random;
+	char half[TREE_NAME_LONGEST + 1]; /* "": none */
+	bool in_place;                    /* it is `name` */
+	uint64_t random;                  /* of temporary names */
 	unsigned temporaries;
 
 	/* A file. Its chunks go on from `end`. */
@@ -141,31 +148,70 @@ static void entry_end(struct tree_receiver *r)
 	r->place = r->depth > 0 ? IN_FOLDER : BEHIND_ROOT;
 }
 
-/* No other temporary of ours has this name, and hardly anything else. */
-static void temporary_name(struct tree_receiver *r)
+/* ---- making ---- */
+
+/* What is made by one call, under whatever name. */
+struct making {
+	mode_t type; /* S_IFREG: a new file, opened */
+	mode_t mode;
+	dev_t device;
+	const char *target;   /* of a symbolic link */
+	const char *existing; /* a hard link, then, to this name of `from` */
+	int from;
+};
+
+static int make_as(int parent, const char *name, const struct making *making)
 {
-	snprintf(r->temporary, sizeof r->temporary, ".capsa-%016llx-%u", (unsigned long long)r->random,
-	         r->temporaries++);
+	if (making->existing)
+		return linkat(making->from, making->existing, parent, name, 0);
+	if (making->type == S_IFREG)
+		return openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, making->mode);
+	if (making->type == S_IFLNK)
+		return symlinkat(making->target, parent, name);
+	return mknodat(parent, name, making->type | making->mode, making->device);
 }
 
-static void temporary_drop(struct tree_receiver *r)
+/* The descriptor of a file, 0 of others, or -errno with cause. */
+static int half_make(struct tree_receiver *r, const struct making *making, struct tree_cause *cause)
 {
-	if (r->temporary[0])
-		(void)unlinkat(parent_of(r), r->temporary, 0);
-	r->temporary[0] = '\0';
+	int rc, parent = parent_of(r);
+
+	r->in_place = r->depth > 0 && r->levels[r->depth - 1].made;
+	for (unsigned tries = 0; tries < TEMPORARY_TRIES; tries++) {
+		if (r->in_place)
+			memcpy(r->half, r->name, sizeof r->half);
+		else /* no other of ours has this name, and hardly anything else */
+			snprintf(r->half, sizeof r->half, ".capsa-%016llx-%u", (unsigned long long)r->random,
+			         r->temporaries++);
+		rc = make_as(parent, r->half, making);
+		if (rc >= 0)
+			return rc;
+		if (errno != EEXIST)
+			break;
+		r->in_place = false;
+	}
+	r->half[0] = '\0';
+	return failed(r, cause, errno, NULL);
 }
 
-/* Puts the temporary where it belongs. */
-static int temporary_place(struct tree_receiver *r, struct tree_cause *cause)
+static void half_drop(struct tree_receiver *r)
+{
+	if (r->half[0])
+		(void)unlinkat(parent_of(r), r->half, 0);
+	r->half[0] = '\0';
+}
+
+/* It is whole: puts it where it belongs. */
+static int half_place(struct tree_receiver *r, struct tree_cause *cause)
 {
 	int parent = parent_of(r);
 
-	if (renameat(parent, r->temporary, parent, r->name)) {
-		if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
-			return failed(r, cause, EISDIR, "it is a folder, which nothing else replaces");
-		return failed(r, cause, errno, NULL);
+	if (!r->in_place && renameat(parent, r->half, parent, r->name)) {
+		const char *why = errno == EISDIR ? "it is a folder, which nothing else replaces" : NULL;
+
+		return failed(r, cause, errno, why);
 	}
-	r->temporary[0] = '\0';
+	r->half[0] = '\0';
 	return 0;
 }
 
@@ -178,21 +224,32 @@ static mode_t mode_of(const struct tree_receiver *r, const struct attributes *a)
 
 static int attributes_set(const struct tree_receiver *r, int fd, const struct attributes *a, struct tree_cause *cause)
 {
-	/* In this order: a new owner takes the set-id bits away. */
-	if ((r->flags & TREE_OWNERS && fchown(fd, a->uid, a->gid)) || fchmod(fd, mode_of(r, a)) ||
-	    futimens(fd, a->times))
+	mode_t mode = mode_of(r, a);
+	bool own = false;
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return failed(r, cause, errno, NULL);
+	if (r->flags & TREE_OWNERS && (st.st_uid != a->uid || st.st_gid != a->gid)) {
+		if (fchown(fd, a->uid, a->gid))
+			return failed(r, cause, errno, NULL);
+		own = true; /* and the set-id bits are gone */
+	}
+	if ((own || (st.st_mode & 07777) != mode) && fchmod(fd, mode))
+		return failed(r, cause, errno, NULL);
+	if (futimens(fd, a->times))
 		return failed(r, cause, errno, NULL);
 	return 0;
 }
 
 /*
- * Those of the temporary that is no file, and is not opened because that may have effects. It is pinned and looked at,
+ * Those of what is half made and no file: it is not opened, because that may have effects. It is pinned and looked at,
  * so that somebody who can write to the folder cannot have something else changed.
  */
 static int attributes_set_pinned(const struct tree_receiver *r, mode_t type, struct tree_cause *cause)
 {
 	int parent = parent_of(r), rc = 0;
-	int fd = openat(parent, r->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(parent, r->half, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char self[32];
 	struct stat st;
 
@@ -205,7 +262,7 @@ static int attributes_set_pinned(const struct tree_receiver *r, mode_t type, str
 		rc = failed(r, cause, EBUSY, "it was replaced while it was made");
 	else if ((r->flags & TREE_OWNERS && fchownat(fd, "", r->attributes.uid, r->attributes.gid, AT_EMPTY_PATH)) ||
 	         (type != S_IFLNK && chmod(self, mode_of(r, &r->attributes))) ||
-	         utimensat(parent, r->temporary, r->attributes.times, AT_SYMLINK_NOFOLLOW))
+	         utimensat(parent, r->half, r->attributes.times, AT_SYMLINK_NOFOLLOW))
 		rc = failed(r, cause, errno, NULL);
 	close(fd);
 	return rc;
@@ -250,24 +307,20 @@ static int folder_leave(struct tree_receiver *r, struct tree_cause *cause)
 
 static int file_open(struct tree_receiver *r, uint64_t size, struct tree_cause *cause)
 {
-	int parent = parent_of(r);
+	const struct attributes *a = &r->attributes;
+	bool ours = !(r->flags & TREE_OWNERS) || (a->uid == r->uid && a->gid == r->gid);
+	/* Mostly that is its mode already. Not before it has its owner, though: the mode is meant for that one. */
+	struct making making = { .type = S_IFREG, .mode = ours ? a->mode & 0777 : 0600 };
 	struct stat st;
 
 	if (size > INT64_MAX)
 		return failed(r, cause, EFBIG, NULL);
 	/* A folder in its place is found at the end, too, but then much may have come for nothing. */
-	if (r->depth == 0 && !fstatat(parent, r->name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode))
+	if (r->depth == 0 && !fstatat(r->folder, r->name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode))
 		return failed(r, cause, EISDIR, "it is a folder, which nothing else replaces");
-	for (unsigned tries = 0; tries < TEMPORARY_TRIES; tries++) {
-		temporary_name(r);
-		r->file = openat(parent, r->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (r->file >= 0 || errno != EEXIST)
-			break;
-	}
-	if (r->file < 0) {
-		r->temporary[0] = '\0';
-		return failed(r, cause, errno, NULL);
-	}
+	r->file = half_make(r, &making, cause);
+	if (r->file < 0)
+		return r->file;
 	r->size = size;
 	r->at = r->end = 0;
 	r->place = IN_FILE;
@@ -295,8 +348,8 @@ static int chunk_write(struct tree_receiver *r, const unsigned char *from, size_
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return failed(r, cause, errno, NULL);
+		if (n <= 0)
+			return failed(r, cause, n < 0 ? errno : EIO, NULL);
 		from += n;
 		len -= (size_t)n;
 		r->at += (uint64_t)n;
@@ -317,7 +370,7 @@ static int file_leave(struct tree_receiver *r, struct tree_cause *cause)
 	r->file = -1;
 	if (close(fd)) /* where a file system writes late, it says here that it could not */
 		return failed(r, cause, errno, NULL);
-	rc = temporary_place(r, cause);
+	rc = half_place(r, cause);
 	if (rc)
 		return rc;
 	entry_end(r);
@@ -326,25 +379,14 @@ static int file_leave(struct tree_receiver *r, struct tree_cause *cause)
 
 /* ---- links, FIFOs, nodes ---- */
 
-static int special_make(struct tree_receiver *r, mode_t type, const char *target, dev_t device,
-                        struct tree_cause *cause)
+static int special_make(struct tree_receiver *r, const struct making *making, struct tree_cause *cause)
 {
-	int rc = -1, parent = parent_of(r);
+	int rc = half_make(r, making, cause);
 
-	for (unsigned tries = 0; rc && tries < TEMPORARY_TRIES; tries++) {
-		temporary_name(r);
-		rc = type == S_IFLNK ? symlinkat(target, parent, r->temporary)
-		                     : mknodat(parent, r->temporary, type | 0600, device);
-		if (rc && errno != EEXIST)
-			break;
-	}
-	if (rc) {
-		r->temporary[0] = '\0';
-		return failed(r, cause, errno, NULL);
-	}
-	rc = attributes_set_pinned(r, type, cause);
 	if (!rc)
-		rc = temporary_place(r, cause);
+		rc = attributes_set_pinned(r, making->type, cause);
+	if (!rc)
+		rc = half_place(r, cause);
 	if (!rc)
 		entry_end(r);
 	return rc;
@@ -358,7 +400,7 @@ static int node_make(struct tree_receiver *r, uint64_t device, struct tree_cause
 		return malformed(r, cause, "a device that is neither one of characters nor of blocks");
 	if (!(r->flags & TREE_NODES))
 		return failed(r, cause, EPERM, "it is a device node, which is not copied here");
-	return special_make(r, type, NULL, (dev_t)device, cause);
+	return special_make(r, &(struct making){ .type = type, .mode = 0600, .device = (dev_t)device }, cause);
 }
 
 /* ---- hard links ---- */
@@ -382,33 +424,21 @@ static int walk_begin(struct tree_receiver *r, uint32_t steps, struct tree_cause
 /* `name` of the folder that was walked to: another name of it is made. */
 static int hard_make(struct tree_receiver *r, int from, const char *name, struct tree_cause *cause)
 {
-	int rc = -1, parent = parent_of(r);
+	const struct making making = { .existing = name, .from = from };
 	struct stat st, there;
+	int rc;
 
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
 		return malformed(r, cause, "a hard link to what is no file of it");
-	if (!linkat(from, name, parent, r->name, 0))
-		goto made;
-	if (errno != EEXIST)
-		return failed(r, cause, errno, NULL);
-	/* Where it is a name of that file already, a rename would do nothing and leave the temporary. */
-	if (!fstatat(parent, r->name, &there, AT_SYMLINK_NOFOLLOW) && there.st_ino == st.st_ino &&
-	    there.st_dev == st.st_dev)
-		goto made;
-	for (unsigned tries = 0; tries < TEMPORARY_TRIES; tries++) {
-		temporary_name(r);
-		rc = linkat(from, name, parent, r->temporary, 0);
-		if (!rc || errno != EEXIST)
-			break;
+	/* Where it is a name of that file already, a rename would do nothing and leave the other name. */
+	if (fstatat(parent_of(r), r->name, &there, AT_SYMLINK_NOFOLLOW) || there.st_ino != st.st_ino ||
+	    there.st_dev != st.st_dev) {
+		rc = half_make(r, &making, cause);
+		if (!rc)
+			rc = half_place(r, cause);
+		if (rc)
+			return rc;
 	}
-	if (rc) {
-		r->temporary[0] = '\0';
-		return failed(r, cause, errno, NULL);
-	}
-	rc = temporary_place(r, cause);
-	if (rc)
-		return rc;
-made:
 	walk_end(r);
 	entry_end(r);
 	return 0;
@@ -550,9 +580,9 @@ static int entry_take(struct tree_receiver *r, enum tree_kind kind, struct agent
 	case TREE_LINK:
 		if (!take_string(reader, target))
 			return malformed(r, cause, "a link whose target has a NUL in it");
-		return special_make(r, S_IFLNK, target, 0, cause);
+		return special_make(r, &(struct making){ .type = S_IFLNK, .target = target }, cause);
 	case TREE_FIFO:
-		return special_make(r, S_IFIFO, NULL, 0, cause);
+		return special_make(r, &(struct making){ .type = S_IFIFO, .mode = 0600 }, cause);
 	case TREE_NODE:
 		return node_make(r, agent_read_u64(reader), cause);
 	case TREE_HARD:
@@ -679,6 +709,8 @@ int tree_receiver_open(int folder, const char *name, unsigned flags, struct tree
 		return rc;
 	}
 	r->flags = flags;
+	r->uid = geteuid();
+	r->gid = getegid();
 	r->file = r->walk = -1;
 	r->named = name != NULL;
 	memcpy(r->root, name ? name : "", len + 1);
@@ -699,14 +731,21 @@ int tree_receiver_finish(struct tree_receiver *r, struct tree_cause *cause)
 
 void tree_receiver_close(struct tree_receiver *r)
 {
+	struct tree_cause ignored; /* what matters was told before */
+
 	if (!r)
 		return;
-	temporary_drop(r);
+	half_drop(r);
 	walk_end(r);
 	if (r->file >= 0)
 		close(r->file);
-	while (r->depth > 0)
-		close(r->levels[--r->depth].fd);
+	while (r->depth > 0) {
+		const struct level *level = &r->levels[--r->depth];
+
+		if (level->made)
+			(void)attributes_set(r, level->fd, &level->attributes, &ignored);
+		close(level->fd);
+	}
 	close(r->folder);
 	free(r);
 }

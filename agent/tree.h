@@ -9,8 +9,8 @@
  *   TREE_FILE      entry, u64 size, then its bytes: any number of TREE_CHUNK records in ascending order; what they leave
  *                  out is a hole; TREE_LEAVE ends it
  *   TREE_LINK      entry, string target (a symbolic link)
- *   TREE_HARD      string name, then u32 count and as many strings: the way of an earlier file of this stream, from the root of the
- *                  stream, which this is another name of
+ *   TREE_HARD      string name, then u32 count and as many strings: the way of an earlier file of this stream, from the
+ *                  root of the stream (whose own name is not in it), which this is another name of
  *   TREE_FIFO      entry
  *   TREE_NODE      entry, u64 device (character or block, as its mode says)
  *   TREE_CHUNK     u64 offset, u32 length (at most TREE_CHUNK_MAX), bytes
@@ -62,7 +62,7 @@ struct tree_cause {
  * 0 or -errno with cause.
  */
 int tree_sender_open(int dirfd, const char *path, struct tree_sender **out, struct tree_cause *cause);
-/* Up to len of the next bytes: their number, 0 at the end, or -errno with cause. */
+/* Up to len of the next bytes: their number, 0 at the end, or -errno with cause. It is at its best from 64 KiB on. */
 ssize_t tree_sender_read(struct tree_sender *sender, void *to, size_t len, struct tree_cause *cause);
 void tree_sender_close(struct tree_sender *sender); /* NULL is fine */
 
@@ -74,14 +74,15 @@ enum {
 /*
  * Takes a stream into `folder` (a descriptor, which stays the caller's), the root under the name `name` (NULL: that of the
  * stream). A file replaces a file (by a new one beside it and a rename, so that nobody sees half of it); a folder goes into
- * a folder that is there.
+ * a folder that is there, which keeps its own mode, owner and time. Folders and other things do not replace each other:
+ * EISDIR, ENOTDIR. The caller ignores SIGXFSZ.
  */
 int tree_receiver_open(int folder, const char *name, unsigned flags, struct tree_receiver **out, struct tree_cause *cause);
 /* Consumes all of it. 0 or -errno with cause, after which only close is left. */
 int tree_receiver_write(struct tree_receiver *receiver, const void *from, size_t len, struct tree_cause *cause);
-/* The stream has ended: 0, or -EPIPE with cause where it was not whole. Times and modes of folders are set then. */
+/* The stream has ended: 0, or -EPIPE with cause where it was not whole. */
 int tree_receiver_finish(struct tree_receiver *receiver, struct tree_cause *cause);
-/* What is half made goes. NULL is fine. */
+/* What is half made goes; a folder stays, with its mode and what it holds. NULL is fine. */
 void tree_receiver_close(struct tree_receiver *receiver);
 
 #endif

@@ -20,14 +20,24 @@
 
 enum { DEPTH_MAX = 512 };
 
-int tree_files_enter(void **state)
+static int enter(void **state, const char *template)
 {
-	char *folder = strdup("/tmp/capsa-tree-XXXXXX");
+	char *folder = strdup(template);
 
 	if (!mkdtemp(folder) || chdir(folder) || mkdir("from", 0755) || mkdir("to", 0755))
 		return -1;
 	*state = folder;
 	return 0;
+}
+
+int tree_files_enter(void **state)
+{
+	return enter(state, "/tmp/capsa-tree-XXXXXX");
+}
+
+int tree_files_enter_memory(void **state)
+{
+	return enter(state, access("/dev/shm", W_OK) ? "/tmp/capsa-tree-XXXXXX" : "/dev/shm/capsa-tree-XXXXXX");
 }
 
 static void remove_below(int fd, int depth)

@@ -10,6 +10,7 @@
 
 /* A temporary folder, entered, with "from" and "to" in it; as cmocka's setup and teardown. */
 int tree_files_enter(void **state);
+int tree_files_enter_memory(void **state); /* in /dev/shm where there is one: for very many files */
 int tree_files_leave(void **state);
 
 /* Paths are relative to the current folder. Each asserts that it worked. */

@@ -21,9 +21,12 @@
 
 #include <cmocka.h>
 
+#include "agent/tree-links.h"
+#include "agent/tree-private.h"
 #include "tests/unit/tree_files.h"
 
 static unsigned char pattern[300000];
+static char pattern_name[TREE_NAME_LONGEST];
 
 static void copied(const char *from, const char *name, size_t piece, unsigned flags)
 {
@@ -202,37 +205,43 @@ static void ten_thousand_entries_arrive(void **state)
 	assert_same_tree("from", "to/many");
 }
 
-static void hard_links_beyond_the_table_become_files(void **state)
+static void ways_of_hard_links_are_remembered_up_to_the_limit_and_no_further(void **state)
 {
-	enum { N = 70000 };
-	struct stat first, last;
-	int fd = folder_open("from");
-	char name[32];
+	struct tree_way *way = calloc(1, sizeof *way);
+	struct tree_links links = { 0 };
+	const struct tree_link *link;
 
 	(void)state;
-	put_folder("from/a");
-	put_folder("from/b");
-	for (int i = 0; i < N; i++) {
-		char also[32];
+	assert_non_null(way);
+	assert_null(tree_links_find(&links, 1, 1));
+	tree_way_push(way, "folder", 6);
+	for (uint32_t i = 0; i < TREE_LINKS_MAX + 1; i++) {
+		tree_way_push(way, "12345678", i % 9);
+		assert_null(tree_links_find(&links, i % 3, i));
+		tree_links_add(&links, i % 3, i, way);
+		tree_way_pop(way);
+	}
+	for (uint32_t i = 0; i < TREE_LINKS_MAX; i++) {
+		link = tree_links_find(&links, i % 3, i);
+		assert_non_null(link);
+		assert_int_equal(link->depth, 2);
+		assert_int_equal(link->len, 8 + 2 + i % 9);
+		assert_memory_equal(links.ways + link->at, "\6\0folder", 8);
+		assert_int_equal(links.ways[link->at + 8], i % 9);
+	}
+	assert_null(tree_links_find(&links, TREE_LINKS_MAX % 3, TREE_LINKS_MAX));
+	tree_links_free(&links);
 
-		snprintf(name, sizeof name, "a/%d", i);
-		snprintf(also, sizeof also, "b/%d", i);
-		assert_int_equal(mknodat(fd, name, S_IFREG | 0600, 0), 0);
-		assert_int_equal(linkat(fd, name, fd, also, 0), 0);
-	}
-	close(fd);
-	copied("from", "x", 64 << 10, 0);
-	assert_int_equal(count_entries("to/x/a"), N);
-	assert_int_equal(count_entries("to/x/b"), N);
-	unsigned linked = 0;
-	for (int i = 0; i < N; i++) {
-		snprintf(name, sizeof name, "to/x/a/%d", i);
-		assert_int_equal(stat(name, &first), 0);
-		snprintf(name, sizeof name, "to/x/b/%d", i);
-		assert_int_equal(stat(name, &last), 0);
-		linked += first.st_ino == last.st_ino;
-	}
-	assert_int_equal(linked, 64 << 10);
+	links = (struct tree_links){ 0 };
+	while (way->depth < TREE_DEPTH_MAX)
+		tree_way_push(way, pattern_name, TREE_NAME_LONGEST);
+	for (uint32_t i = 0; i < 1000; i++)
+		tree_links_add(&links, 0, i, way);
+	assert_int_equal(links.used, TREE_LINKS_BYTES_MAX / way->used);
+	assert_non_null(tree_links_find(&links, 0, 0));
+	assert_null(tree_links_find(&links, 0, links.used));
+	tree_links_free(&links);
+	free(way);
 }
 
 static void a_socket_is_left_out(void **state)
@@ -410,6 +419,25 @@ static void a_file_that_grows_is_cut(void **state)
 	assert_memory_equal(bytes, pattern, sizeof bytes);
 }
 
+/* sysfs says 4096 bytes of any file, and EINVAL to SEEK_DATA. */
+static void where_a_file_system_knows_no_holes_all_is_data(void **state)
+{
+	static const char path[] = "/sys/devices/system/cpu/possible";
+	unsigned char bytes[4096], zeros[4096] = { 0 };
+	struct stat st;
+	int fd;
+
+	(void)state;
+	if (stat(path, &st) || st.st_size != sizeof bytes)
+		skip();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_in_range(read(fd, zeros, sizeof zeros), 1, 1000);
+	close(fd);
+	copied(path, NULL, 4096, 0);
+	read_back("to/possible", bytes, sizeof bytes);
+	assert_memory_equal(bytes, zeros, sizeof bytes);
+}
+
 static void remove_all(void)
 {
 	char path[32];
@@ -561,8 +589,8 @@ int main(void)
 		TREE_TEST(anything_can_be_the_root),
 		TREE_TEST(a_trailing_slash_follows_a_link_and_dots_are_named_by_what_they_are),
 		TREE_TEST(two_hundred_folders_deep_is_copied_and_beyond_the_limit_is_refused),
-		TREE_TEST(ten_thousand_entries_arrive),
-		TREE_TEST(hard_links_beyond_the_table_become_files),
+		cmocka_unit_test_setup_teardown(ten_thousand_entries_arrive, tree_files_enter_memory, tree_files_leave),
+		cmocka_unit_test(ways_of_hard_links_are_remembered_up_to_the_limit_and_no_further),
 		TREE_TEST(a_socket_is_left_out),
 		TREE_TEST(set_id_bits_and_owners_come_only_where_asked_for),
 		TREE_TEST(files_of_mode_0000_are_copied_by_root),
@@ -570,6 +598,7 @@ int main(void)
 		TREE_TEST(what_cannot_be_read_is_named),
 		TREE_TEST(a_file_that_shrinks_is_padded_with_zeros),
 		TREE_TEST(a_file_that_grows_is_cut),
+		TREE_TEST(where_a_file_system_knows_no_holes_all_is_data),
 		TREE_TEST(files_that_vanish_are_left_out),
 		TREE_TEST(files_that_fifos_replace_do_not_block),
 		TREE_TEST(a_full_device_is_told_and_nothing_half_made_stays),
@@ -580,6 +609,7 @@ int main(void)
 
 	for (size_t i = 0; i < sizeof pattern; i++)
 		pattern[i] = (unsigned char)(i * 7 + i / 251 + 1);
+	memset(pattern_name, 'n', sizeof pattern_name);
 	srand(1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
