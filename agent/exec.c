@@ -131,10 +131,16 @@ static void output_ended(struct outlet *outlet, int error)
 
 static ssize_t terminal_read(struct outlet *outlet, void *to, size_t room)
 {
+	const struct exec *x = (const struct exec *)outlet->channel;
 	ssize_t n = outlet_read(outlet, to, room);
 
-	/* Hung up. */
-	return n == -EIO ? 0 : n;
+	/*
+	 * Nobody has it open. Programs close their output right before they end: a master that were closed now would kill
+	 * them by SIGHUP. And they may open it again.
+	 */
+	if (n == -EIO)
+		return x->command ? -EAGAIN : 0;
+	return n;
 }
 
 static void input_ended(struct inlet *inlet, int error)
@@ -191,18 +197,22 @@ static void exec_resize(struct channel *channel, unsigned rows, unsigned columns
 		terminal_resize(x->output.watch.fd, rows, columns);
 }
 
+static void cut(struct outlet *outlet)
+{
+	outlet->cut = true;
+	if (outlet->open)
+		outlet_grant(outlet, 0);
+}
+
 static void exec_cancel(struct channel *channel)
 {
 	struct exec *x = (struct exec *)channel;
 
-	if (x->command) {
+	if (x->command)
 		command_kill(x->command);
-		return;
-	}
-	/* It has ended, and only its output is waited for. */
-	outlet_close(&x->output);
-	outlet_close(&x->error);
-	exec_check(x);
+	/* What there is credit for still goes out; nobody waits for more of it. */
+	cut(&x->output);
+	cut(&x->error);
 }
 
 static void exec_destroy(struct channel *channel)

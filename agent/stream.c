@@ -49,7 +49,11 @@ static void outlet_run(struct task *task)
 		outlet_finish(o, 0);
 		return;
 	}
-	/* The end needs no credit, but to see it does take a look: one byte of credit is there or comes. */
+	if (room == 0 && o->cut) {
+		outlet_finish(o, 0);
+		return;
+	}
+	/* An end that nobody announced needs a look to be seen, and that needs a byte of credit: the client's to give. */
 	if (!o->ready || room == 0)
 		return;
 	if (!connection_has_room(connection)) {

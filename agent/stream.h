@@ -44,7 +44,9 @@ struct outlet {
 	const struct outlet_ops *ops;
 	uint64_t credit, left; /* left: bytes that may still come, UINT64_MAX: all */
 	uint16_t stream;
-	bool open, ready, last; /* last: EAGAIN is the end */
+	bool open, ready;
+	bool last; /* EAGAIN is the end */
+	bool cut;  /* so is a lack of credit */
 };
 
 /*
