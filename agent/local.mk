@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+# The guest's init and agent. One static program, without debug information: it lies in every guest's memory.
+pkglibexec_PROGRAMS = agent/capsa-agent
+AGENT_SOURCES = \
+	agent/buffer.c agent/buffer.h \
+	agent/channel.c agent/channel.h \
+	agent/command.c agent/command.h \
+	agent/connection.c agent/connection.h \
+	agent/exec-child.c agent/exec-child.h \
+	agent/exec.c \
+	agent/files.c \
+	agent/folder.c agent/folder.h \
+	agent/info.c \
+	agent/init.c agent/init.h \
+	agent/list.h \
+	agent/listing.c \
+	agent/log.c agent/log.h \
+	agent/loop.c agent/loop.h \
+	agent/machine.c \
+	agent/modules.c agent/modules.h \
+	agent/mounts.c agent/mounts.h \
+	agent/remove.c \
+	agent/request.c agent/request.h \
+	agent/server.c agent/server.h \
+	agent/shutdown.c agent/shutdown.h \
+	agent/stream.c agent/stream.h \
+	agent/terminal.c agent/terminal.h \
+	agent/text-file.c agent/text-file.h \
+	agent/tree-request.c \
+	agent/users.c agent/users.h \
+	agent/words.c agent/words.h
+agent_capsa_agent_SOURCES = agent/main.c $(AGENT_SOURCES)
+agent_capsa_agent_LDADD = agent/libagentshared.a
+if SANITIZERS
+agent_capsa_agent_CFLAGS = $(AM_CFLAGS)
+else
+# -all-static is libtool's word for -static.
+agent_capsa_agent_CFLAGS = $(AM_CFLAGS) -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+agent_capsa_agent_LDFLAGS = $(AM_LDFLAGS) -all-static -Wl,--gc-sections -Wl,-s
+endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* mounts.h - file systems: those that every machine has, those that a client asks for, and their end. */
+#ifndef CAPSA_AGENT_MOUNTS_H
+#define CAPSA_AGENT_MOUNTS_H
+
+#include <stddef.h>
+
+/* /dev, /proc and /sys: what init needs to go on. What cannot be mounted is said and done without. */
+void mounts_first(void);
+/* The rest: /dev/pts, /dev/shm, /run, /tmp. */
+void mounts_rest(void);
+
+/*
+ * As mount(8): `options` separated by commas, those that are no flags go to the file system. The target is made if need
+ * be
+ * ("/" is no target of this one). 0 or -errno, with *what saying what it is about (a path or the type).
+ */
+int mounts_add(const char *source, char *target, const char *type, const char *options, const char **what);
+
+/* Everything with a disk or a host behind it: taken off, or read-only where it is in use. */
+void mounts_end(void);
+
+#endif
