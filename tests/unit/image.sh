@@ -95,9 +95,9 @@ result $? "every applet has its name, also in /sbin and /usr/bin"
 result $? "folders and the files of /etc are there"
 bad=
 while read -r key files; do
-	for file in $files; do [ -f "root/lib/modules/$file" ] || bad="$bad $key/$file"; done
+	for file in $files; do [ -f "root$file" ] || bad="$bad $key/$file"; done
 done <root/lib/capsa/modules
-[ -z "$bad" ] && [ "$(tr ' ' '\n' <root/lib/capsa/modules | grep '\.ko$' | sort -u)" = "$(find root/lib/modules -type f -printf '%f\n' | sort)" ]
+[ -z "$bad" ] && [ "$(tr ' ' '\n' <root/lib/capsa/modules | grep '\.ko$' | sort -u)" = "$(find root/lib/modules -type f -printf '/lib/modules/%f\n' | sort)" ]
 result $? "the list of modules names all that are there, and no others"
 bad=
 always=" $(sed -n 's/^always //p' root/lib/capsa/modules) "
@@ -105,9 +105,9 @@ while read -r key files; do
 	seen=$always
 	[ "$key" = always ] && seen=" "
 	for file in $files; do
-		needs=$(sed -n "s|^[^:]*/$file: *||p" "$modules/modules.dep")
+		needs=$(sed -n "s|^[^:]*/${file##*/}: *||p" "$modules/modules.dep")
 		for need in $needs; do
-			case $seen in *" ${need##*/} "*) ;; *) bad="$bad $file<${need##*/}" ;; esac
+			case $seen in *"/${need##*/} "*) ;; *) bad="$bad $file<${need##*/}" ;; esac
 		done
 		seen="$seen$file "
 	done
@@ -163,7 +163,7 @@ result $? "rm --all removes them all"
 # Modules as distributions pack them. Only those that are needed: the others stay as they are.
 cp "$modules/modules.dep" dep
 i=0
-for file in $(tr ' ' '\n' <root/lib/capsa/modules | grep '\.ko$' | sort -u); do
+for file in $(find root/lib/modules -type f -printf '%f\n' | sort); do
 	path=$(find "$modules/" -name "$file")
 	i=$(((i + 1) % 3))
 	case $i in
