@@ -47,8 +47,8 @@ static const struct capsa_key keys[] = {
 	                .type = CAPSA_TYPE_SIZE,
 	                .default_text = "0",
 	                .max = INT64_C(1) << 40,
-	                .help = "file: begin a new one when it has so many bytes, and keep that one as PATH.1; at least 4K, or 0: "
-	                        "no limit" },
+	                .help = "file: begin a new one when it has so many bytes, and keep that one as PATH.1; at "
+	                        "least 4K, or 0: no limit" },
 	[KEY_COLS] = { .name = "cols",
 	               .type = CAPSA_TYPE_INT,
 	               .default_text = "80",
@@ -100,7 +100,8 @@ static int config(void *self, const struct capsa_value *values, size_t n_values)
 		return -1;
 	}
 	if (o->limit && c->ops != &backend_file) {
-		c->host->error(c->dev, "backend \"%s\" takes no \"limit\"; did you mean backend = \"file\"?", c->ops->name);
+		c->host->error(c->dev, "backend \"%s\" takes no \"limit\"; did you mean backend = \"file\"?",
+		               c->ops->name);
 		return -1;
 	}
 	if (o->limit && o->limit < LIMIT_MIN) {
