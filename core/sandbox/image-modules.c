@@ -20,7 +20,6 @@
 #include "core/boot/unpack-stream.h"
 
 #define MODULE_MAX (64u << 20) /* bytes of one, unpacked */
-#define TABLE_MAX (16u << 10)  /* bytes of /lib/capsa/modules */
 
 const struct image_required image_required[] = {
 	{ "virtio_pci", "virtio-pci" },
@@ -178,7 +177,7 @@ static int add_file(struct image_modules *modules, struct span path, bool always
 	if (line->has[i] || (modules->list[i].always && !always))
 		return 0;
 	line->has[i] = true;
-	fprintf(line->to, "%s%s%s", line->key ? line->key : "", " ", modules->list[i].name);
+	fprintf(line->to, "%s /lib/modules/%s", line->key ? line->key : "", modules->list[i].name);
 	line->key = NULL;
 	return 0;
 }

@@ -20,7 +20,7 @@
  *
  * WHAT THE GUEST FINDS. /lib/capsa/image tells what the image is (its version is that of the kernel).
  * /lib/capsa/modules tells the agent which modules there are for what: a line for each thing that may be there, its
- * key, then files of /lib/modules in the order to load them, without spaces in their names:
+ * key, then files in the order to load them (written short here: virtio.ko for /lib/modules/virtio.ko):
  *
  *   always virtio.ko virtio_ring.ko ... virtio_pci.ko       load these first, before looking for devices
  *   virtio:19 vsock.ko ...                                  for a virtio device of that number (virtio_ids.h)

@@ -17,8 +17,9 @@
 #include "backend.h"
 
 #define LAST_WORDS_MS 200 /* at the end, for a slow reader */
+#define LIMIT_MIN 4096u   /* bytes: with less than that a file would hardly be opened before it is full */
 
-enum { KEY_BACKEND, KEY_PATH, KEY_ESCAPE, KEY_APPEND, KEY_COLS, KEY_ROWS };
+enum { KEY_BACKEND, KEY_PATH, KEY_ESCAPE, KEY_APPEND, KEY_LIMIT, KEY_COLS, KEY_ROWS };
 
 static const char *const backend_names[] = { "stdio", "pty", "socket", "file", NULL };
 static const struct backend_ops *const backends[] = { &backend_stdio, &backend_pty, &backend_socket, &backend_file };
@@ -42,6 +43,12 @@ static const struct capsa_key keys[] = {
 	                 .type = CAPSA_TYPE_BOOL,
 	                 .default_text = "false",
 	                 .help = "file: keep what is there and write behind it" },
+	[KEY_LIMIT] = { .name = "limit",
+	                .type = CAPSA_TYPE_SIZE,
+	                .default_text = "0",
+	                .max = INT64_C(1) << 40,
+	                .help = "file: begin a new one when it has so many bytes, and keep that one as PATH.1; at "
+	                        "least 4K, or 0: no limit" },
 	[KEY_COLS] = { .name = "cols",
 	               .type = CAPSA_TYPE_INT,
 	               .default_text = "80",
@@ -79,6 +86,7 @@ static int config(void *self, const struct capsa_value *values, size_t n_values)
 	c->ops = backends[values[KEY_BACKEND].integer];
 	o->path = values[KEY_PATH].type == CAPSA_TYPE_NONE ? NULL : values[KEY_PATH].string;
 	o->append = values[KEY_APPEND].boolean;
+	o->limit = (uint64_t)values[KEY_LIMIT].integer;
 	o->cols = (unsigned)values[KEY_COLS].integer;
 	o->rows = (unsigned)values[KEY_ROWS].integer;
 	o->escape = escape_parse(values[KEY_ESCAPE].string);
@@ -89,6 +97,15 @@ static int config(void *self, const struct capsa_value *values, size_t n_values)
 	}
 	if (c->ops == &backend_file && !o->path) {
 		c->host->error(c->dev, "backend \"file\" needs the key \"path\": the file to write to");
+		return -1;
+	}
+	if (o->limit && c->ops != &backend_file) {
+		c->host->error(c->dev, "backend \"%s\" takes no \"limit\"; did you mean backend = \"file\"?",
+		               c->ops->name);
+		return -1;
+	}
+	if (o->limit && o->limit < LIMIT_MIN) {
+		c->host->error(c->dev, "key \"limit\": found %u, allowed are 4K and more, or 0", (unsigned)o->limit);
 		return -1;
 	}
 	if (c->ops == &backend_stdio && o->path) {
@@ -246,6 +263,7 @@ static const struct capsa_plugin plugin = {
 	.description = "console of the guest (hvc0) on a terminal, pseudo-terminal, UNIX socket or file",
 	.virtio_device_id = VIRTIO_ID_CONSOLE,
 	.thread_model = CAPSA_THREAD_REACTOR,
+	.needs = CAPSA_NEEDS_FILES, /* files that follow a full one */
 	.keys = keys,
 	.create = create,
 	.config = config,

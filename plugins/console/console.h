@@ -33,6 +33,7 @@ struct console_options {
 	const char *path; /* NULL: not given */
 	int escape;       /* a character, or -1 */
 	bool append;
+	uint64_t limit;      /* bytes of a file; 0: none */
 	unsigned cols, rows; /* of what has no size of its own */
 };
 

@@ -19,10 +19,13 @@ plugins_console_console_la_SOURCES = $(CONSOLE_SOURCES)
 plugins_console_console_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/console_plugin_test tests/unit/console_terminal_test
-TESTS += tests/unit/console_plugin_test tests/unit/console_terminal_test
+check_PROGRAMS += tests/unit/console_file_test tests/unit/console_plugin_test tests/unit/console_terminal_test
+TESTS += tests/unit/console_file_test tests/unit/console_plugin_test tests/unit/console_terminal_test
 endif
-tests_unit_console_plugin_test_SOURCES = tests/unit/console_plugin_test.c tests/unit/console_host.h $(CONSOLE_SOURCES)
+tests_unit_console_file_test_SOURCES = tests/unit/console_file_test.c tests/unit/console_host.h tests/unit/console_stream.h $(CONSOLE_SOURCES)
+tests_unit_console_file_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_console_file_test_LDADD = $(CMOCKA_LIBS)
+tests_unit_console_plugin_test_SOURCES = tests/unit/console_plugin_test.c tests/unit/console_host.h tests/unit/console_stream.h $(CONSOLE_SOURCES)
 tests_unit_console_plugin_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_console_plugin_test_LDADD = $(CMOCKA_LIBS)
 tests_unit_console_terminal_test_SOURCES = tests/unit/console_terminal_test.c tests/unit/console_host.h $(CONSOLE_SOURCES)

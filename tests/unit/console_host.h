@@ -312,6 +312,16 @@ static uint64_t *host_counter(struct capsa_device *dev, const char *name, const 
 	return &dev->counters[i].value;
 }
 
+static int host_file_open(struct capsa_device *dev, int dirfd, const char *name, int flags, mode_t mode)
+{
+	int fd;
+
+	assert_true(dev->plugin->needs & CAPSA_NEEDS_FILES);
+	assert_null(strchr(name, '/'));
+	fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
+	return fd < 0 ? -errno : fd;
+}
+
 static const struct capsa_host host = {
 	.struct_size = sizeof(struct capsa_host),
 	.api_version = CAPSA_PLUGIN_API_VERSION,
@@ -339,6 +349,7 @@ static const struct capsa_host host = {
 	.deferred_run = host_deferred_run,
 	.deferred_remove = host_deferred_remove,
 	.counter = host_counter,
+	.file_open = host_file_open,
 };
 
 static inline uint64_t counted(struct capsa_device *dev, const char *name)
@@ -454,17 +465,19 @@ static inline void host_settle(struct capsa_device *dev)
 struct console_keys {
 	const char *backend, *path, *escape;
 	bool append;
+	uint64_t limit;
 };
 
 /* create, config. 0 or what config() said. */
 static int console_configure(struct capsa_device *dev, struct console_keys keys)
 {
 	static const char *const backends[] = { "stdio", "pty", "socket", "file" };
-	struct capsa_value values[6] = {
+	struct capsa_value values[7] = {
 		{ .type = CAPSA_TYPE_CHOICE, .string = keys.backend },
 		{ .type = keys.path ? CAPSA_TYPE_PATH : CAPSA_TYPE_NONE, .string = keys.path },
 		{ .type = CAPSA_TYPE_STRING, .string = keys.escape ? keys.escape : "^]" },
 		{ .type = CAPSA_TYPE_BOOL, .boolean = keys.append },
+		{ .type = CAPSA_TYPE_SIZE, .integer = (int64_t)keys.limit },
 		{ .type = CAPSA_TYPE_INT, .integer = 80 },
 		{ .type = CAPSA_TYPE_INT, .integer = 24 },
 	};
@@ -480,7 +493,7 @@ static int console_configure(struct capsa_device *dev, struct console_keys keys)
 		dev->name = "console0";
 	dev->self = dev->plugin->create(&host, dev);
 	assert_non_null(dev->self);
-	return dev->plugin->config(dev->self, values, 6);
+	return dev->plugin->config(dev->self, values, 7);
 }
 
 static inline void console_destroy(struct capsa_device *dev)

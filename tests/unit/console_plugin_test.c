@@ -3,7 +3,7 @@
  * console_plugin_test.c - the console's data paths: nothing is lost, reordered or stored without bound, whatever
  * pace the other side has.
  */
-#include "tests/unit/console_host.h"
+#include "tests/unit/console_stream.h"
 
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -13,48 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define STREAM_BYTES (64u << 20)
-#define PERIOD 1048573u /* of the test stream: a prime, so that no block of a power of two repeats in step */
-
-/* Byte i of the stream is pattern[i % PERIOD]; twice that long, so that every piece is contiguous. */
-static unsigned char *pattern;
-static struct capsa_device *dev;
-static char folder[] = "/tmp/capsa-console.XXXXXX";
-static char path[512];
 static int saved_stdin = -1, saved_stdout = -1;
-
-static int make_pattern(void **state)
-{
-	uint32_t x = 2463534242u;
-
-	(void)state;
-	pattern = malloc(2 * PERIOD);
-	if (!pattern || !mkdtemp(folder))
-		return -1;
-	for (unsigned i = 0; i < PERIOD; i++) {
-		x ^= x << 13;
-		x ^= x >> 17;
-		x ^= x << 5;
-		pattern[i] = pattern[i + PERIOD] = (unsigned char)x;
-	}
-	signal(SIGPIPE, SIG_DFL);
-	return 0;
-}
-
-static int free_pattern(void **state)
-{
-	(void)state;
-	free(pattern);
-	return rmdir(folder);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	dev = calloc(1, sizeof *dev);
-	snprintf(path, sizeof path, "%s/x", folder);
-	return dev ? 0 : -1;
-}
 
 static void restore_stdio(void)
 {
@@ -95,17 +54,6 @@ static void replace_stdio(int in, int out)
 	}
 }
 
-static long resident_pages(void)
-{
-	FILE *f = fopen("/proc/self/statm", "re");
-	long size, resident = 0;
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%ld %ld", &size, &resident), 2);
-	fclose(f);
-	return resident;
-}
-
 static int connect_to(const char *where)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
@@ -119,18 +67,6 @@ static int connect_to(const char *where)
 	return fd;
 }
 
-/* Reads what is there without waiting. */
-static size_t take(int fd, void *to, size_t room)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	ssize_t n;
-
-	if (poll(&poll_fd, 1, 0) <= 0)
-		return 0;
-	n = read(fd, to, room);
-	return n > 0 ? (size_t)n : 0;
-}
-
 static void assert_takes(int fd, const char *text)
 {
 	char buf[256] = "";
@@ -140,34 +76,6 @@ static void assert_takes(int fd, const char *text)
 	n = take(fd, buf, sizeof buf - 1);
 	buf[n] = '\0';
 	assert_string_equal(buf, text);
-}
-
-/* The guest says the whole stream in requests of many sizes; a slow reader compares what comes. */
-static void stream_through(int reader)
-{
-	static const unsigned sizes[] = { 1, 16, 4096, 100000, 3, 65536, 300001 };
-	static unsigned char buf[8192];
-	uint64_t said = 0, heard = 0, turns = 0;
-	long before = resident_pages();
-
-	while (heard < STREAM_BYTES) {
-		size_t n = sizes[turns % 7] < STREAM_BYTES - said ? sizes[turns % 7] : (size_t)(STREAM_BYTES - said);
-
-		/* A guest has but so many buffers. */
-		if (STAILQ_EMPTY(&dev->queue[TX]) && n) {
-			guest_says(dev, pattern + said % PERIOD, n);
-			said += n;
-		}
-		host_step(dev, 0);
-		n = take(reader, buf, 1 + turns * 7919 % sizeof buf);
-		assert_memory_equal(buf, pattern + heard % PERIOD, n);
-		heard += n;
-		turns++;
-	}
-	assert_int_equal(heard, STREAM_BYTES);
-	assert_int_equal(counted(dev, "tx_bytes"), STREAM_BYTES);
-	assert_int_equal(counted(dev, "dropped_bytes"), 0);
-	assert_true(resident_pages() - before < (2 << 20) / 4096);
 }
 
 static void a_slow_pipe_gets_every_byte(void **state)
@@ -230,73 +138,17 @@ static void a_socket_as_standard_output_gets_every_byte(void **state)
 	close(fds[1]);
 }
 
-static void file_stream(const char *backend, const char *where)
-{
-	struct stat st;
-	int fd;
-
-	console_begin(dev, (struct console_keys){ .backend = backend, .path = where });
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	stream_through(fd);
-	console_end(dev);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, STREAM_BYTES);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	close(fd);
-	unlink(path);
-}
-
-static void a_file_gets_every_byte(void **state)
-{
-	(void)state;
-	file_stream("file", path);
-}
-
 static void standard_output_in_a_file_gets_every_byte(void **state)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	(void)state;
 	replace_stdio(-1, fd);
-	file_stream("stdio", NULL);
-	close(fd);
-}
-
-static void append_keeps_what_a_file_has_and_without_it_it_is_emptied(void **state)
-{
-	char buf[64] = "";
-	int fd = open(path, O_WRONLY | O_CREAT, 0600);
-
-	(void)state;
-	assert_int_equal(write(fd, "old ", 4), 4);
-	close(fd);
-	for (int append = 1; append >= 0; append--) {
-		memset(dev, 0, sizeof *dev);
-		console_begin(dev, (struct console_keys){ .backend = "file", .path = path, .append = append });
-		guest_says(dev, "new", 3);
-		host_settle(dev);
-		console_end(dev);
-		fd = open(path, O_RDONLY);
-		buf[read(fd, buf, sizeof buf - 1)] = '\0';
-		close(fd);
-		assert_string_equal(buf, append ? "old new" : "new");
-	}
-	unlink(path);
-}
-
-static void a_full_disk_is_said_once_and_the_guest_goes_on(void **state)
-{
-	(void)state;
-	console_begin(dev, (struct console_keys){ .backend = "file", .path = "/dev/full" });
-	for (unsigned i = 0; i < 100; i++)
-		guest_says(dev, pattern, 10);
-	host_settle(dev);
-	assert_int_equal(dev->completed[TX], 100);
-	assert_int_equal(counted(dev, "dropped_bytes"), 1000);
-	assert_non_null(strstr(dev->logged, "No space left"));
-	assert_null(strstr(strstr(dev->logged, "No space left") + 1, "No space left"));
+	console_begin(dev, (struct console_keys){ .backend = "stdio" });
+	stream_through_file();
 	console_end(dev);
+	close(fd);
+	unlink(path);
 }
 
 static void a_reader_that_hangs_up_costs_output_only(void **state)
@@ -993,6 +845,8 @@ static void wrong_keys_are_refused_with_a_remedy(void **state)
 	} wrong[] = {
 		{ { .backend = "file" }, "needs the key \"path\"" },
 		{ { .backend = "stdio", .path = "/x" }, "backend = \"file\"" },
+		{ { .backend = "socket", .limit = 1 << 20 }, "backend = \"file\"" },
+		{ { .backend = "file", .path = "/x", .limit = 4095 }, "4K and more" },
 		{ { .backend = "stdio",
 		    .escape = "^"
 		              "1" },
@@ -1033,10 +887,7 @@ int main(void)
 		TEST(a_slow_socket_client_gets_every_byte),
 		TEST(a_slow_pty_reader_gets_every_byte),
 		TEST(a_socket_as_standard_output_gets_every_byte),
-		TEST(a_file_gets_every_byte),
 		TEST(standard_output_in_a_file_gets_every_byte),
-		TEST(append_keeps_what_a_file_has_and_without_it_it_is_emptied),
-		TEST(a_full_disk_is_said_once_and_the_guest_goes_on),
 		TEST(a_reader_that_hangs_up_costs_output_only),
 		TEST(closed_descriptors_are_no_failure),
 		TEST(input_waits_for_the_guest),

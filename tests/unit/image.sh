@@ -27,10 +27,8 @@ cp -L "$(command -v busybox)" busybox
 ! ./busybox true 2>/dev/null || case $(ldd busybox 2>/dev/null) in *'=>'*) skip "busybox is not static" ;; esac
 # Any static program that is not the busybox itself will do.
 cp busybox agent && echo "the agent" >>agent
-# A kernel in a folder of its own, as kernel-fetch would make it; what is remembered must not have been changed just now.
 version=$(basename "$(realpath "$kernel")")
-mkdir -p "k/lib/modules" && cp -L "$kernel/vmlinuz" k/vmlinuz && cp -R "$kernel/lib/modules/$version" "k/lib/modules/" || exit 99
-modules=k/lib/modules/$version
+use=$kernel
 
 n=0
 # result OK WORDS: one line of TAP.
@@ -45,10 +43,10 @@ image()
 	timeout 120 "$build/capsa" image "$@" </dev/null
 }
 
-# made: there is an image for our kernel; $name, $initrd, $built tell which, and whether it was not there before
+# made: there is an image for the kernel in the folder $use; $name, $initrd, $built tell which, and whether it was not there before
 made()
 {
-	image build --kernel k/vmlinuz --json >out.json 2>messages || return 1
+	image build --kernel "$use/vmlinuz" --json >out.json 2>messages || return 1
 	name=$(jq -r .name out.json) initrd=$(jq -r .initrd out.json) built=$(jq -r .built out.json)
 	[ ! -s messages ]
 }
@@ -77,7 +75,7 @@ unpacked()
 	rm -rf root && mkdir root && (cd root && cpio -idm --quiet <"$initrd" 2>"$work/messages") && [ ! -s messages ]
 }
 
-echo 1..40
+echo 1..41
 
 # ---- what is in it ----
 
@@ -95,9 +93,9 @@ result $? "every applet has its name, also in /sbin and /usr/bin"
 result $? "folders and the files of /etc are there"
 bad=
 while read -r key files; do
-	for file in $files; do [ -f "root/lib/modules/$file" ] || bad="$bad $key/$file"; done
+	for file in $files; do [ -f "root$file" ] || bad="$bad $key/$file"; done
 done <root/lib/capsa/modules
-[ -z "$bad" ] && [ "$(tr ' ' '\n' <root/lib/capsa/modules | grep '\.ko$' | sort -u)" = "$(find root/lib/modules -type f -printf '%f\n' | sort)" ]
+[ -z "$bad" ] && [ "$(tr ' ' '\n' <root/lib/capsa/modules | grep '\.ko$' | sort -u)" = "$(find root/lib/modules -type f -printf '/lib/modules/%f\n' | sort)" ]
 result $? "the list of modules names all that are there, and no others"
 bad=
 always=" $(sed -n 's/^always //p' root/lib/capsa/modules) "
@@ -105,9 +103,9 @@ while read -r key files; do
 	seen=$always
 	[ "$key" = always ] && seen=" "
 	for file in $files; do
-		needs=$(sed -n "s|^[^:]*/$file: *||p" "$modules/modules.dep")
+		needs=$(sed -n "s|^[^:]*/${file##*/}: *||p" "$kernel/lib/modules/$version/modules.dep")
 		for need in $needs; do
-			case $seen in *" ${need##*/} "*) ;; *) bad="$bad $file<${need##*/}" ;; esac
+			case $seen in *"/${need##*/} "*) ;; *) bad="$bad $file<${need##*/}" ;; esac
 		done
 		seen="$seen$file "
 	done
@@ -119,6 +117,19 @@ result $? "every module comes behind what it needs${bad:+:$bad}"
 
 first=$initrd first_name=$name
 cp "$initrd" first.initrd
+# From here on a kernel of our own to change, as kernel-fetch would have made it, with no more modules than it needs.
+folder_of_modules=$(realpath "$kernel/lib/modules/$version")
+copy_kernel()
+{
+	mkdir -p "$1/lib/modules/$version" && cp "$kernel/vmlinuz" "$1/" &&
+		cp "$folder_of_modules/modules.dep" "$folder_of_modules/modules.builtin" "$1/lib/modules/$version/" || exit 99
+	for file in root/lib/modules/*.ko; do
+		path=$(cd "$folder_of_modules" && find . -name "${file##*/}")
+		mkdir -p "$1/lib/modules/$version/${path%/*}" && cp "$folder_of_modules/$path" "$1/lib/modules/$version/$path" || exit 99
+	done
+}
+use=k modules=k/lib/modules/$version
+copy_kernel k
 made && [ "$built" = false ] && [ "$initrd" = "$first" ] && only 1
 result $? "the second build finds it"
 image build -q --kernel k/vmlinuz >out 2>messages && [ ! -s out ] && [ ! -s messages ]
@@ -137,7 +148,7 @@ made && [ "$built" = true ] && cmp "$initrd" first.initrd && [ "$name" = "$first
 result $? "built again: the same bytes under the same name"
 
 # The same content elsewhere, at another time, is the same image.
-mkdir -p other/lib/modules && cp k/vmlinuz other/ && cp -R "$modules" other/lib/modules/ && cp busybox other/busybox
+copy_kernel other && cp busybox other/busybox
 CAPSA_BUSYBOX=$work/other/busybox image build --kernel other/vmlinuz --json >out.json 2>messages && [ "$(jq -r .name out.json)" = "$first_name" ] &&
 	[ "$(jq -r .built out.json)" = false ] && only 1
 result $? "the same files elsewhere: the same image"
@@ -163,7 +174,7 @@ result $? "rm --all removes them all"
 # Modules as distributions pack them. Only those that are needed: the others stay as they are.
 cp "$modules/modules.dep" dep
 i=0
-for file in $(tr ' ' '\n' <root/lib/capsa/modules | grep '\.ko$' | sort -u); do
+for file in $(find root/lib/modules -type f -printf '%f\n' | sort); do
 	path=$(find "$modules/" -name "$file")
 	i=$(((i + 1) % 3))
 	case $i in
@@ -227,7 +238,9 @@ status=$?
 find "$CAPSA_CACHE/images" -type f ! -name lock >left
 exit $status
 S
-if unshare -r -m sh readonly.sh true 2>/dev/null; then
+namespaces=0
+unshare -r -m sh readonly.sh true 2>/dev/null && namespaces=1
+if [ $namespaces = 1 ]; then
 	unshare -r -m sh readonly.sh "$build/capsa" image build --kernel k/vmlinuz --json >out.json 2>messages &&
 		[ "$(jq -r .built out.json)" = false ] && [ ! -s messages ]
 	result $? "a read-only cache that has the image: used"
@@ -277,9 +290,21 @@ cp dep "$modules/modules.dep" && rm "$vsock"
 refused "a module that is listed and not there" 'vmw_vsock_virtio_transport.ko: No such file or directory; install' \
 	"$capsa" image build --kernel k/vmlinuz
 refused "a kernel that is not there" '^capsa: nowhere: no such kernel' "$capsa" image build --kernel nowhere
-refused "no kernel at all" 'no kernel was given and none found: .*, or let kernel-fetch .* download one' \
-	env CAPSA_KERNELS="$work/none" HOME="$work" XDG_DATA_HOME="$work" unshare -r -m sh -c 'mount -t tmpfs none /var/lib && exec "$@"' sh \
-	"$capsa" image build
+if [ $namespaces = 1 ]; then
+	refused "no kernel at all" 'no kernel was given and none found: .*, or let kernel-fetch .* download one' \
+		env CAPSA_KERNELS="$work/none" HOME="$work" XDG_DATA_HOME="$work" unshare -r -m \
+		sh -c 'mount -t tmpfs none /var/lib && { [ ! -d /boot ] || mount -t tmpfs none /boot; } && exec "$@"' sh "$capsa" image build
+else
+	result 0 "no kernel at all # SKIP no mount namespace"
+fi
+# As an installed kernel has them; most places have that folder.
+if [ $namespaces = 1 ] && [ -d /lib/modules ]; then
+	CAPSA_CACHE=$work/cache unshare -r -m sh -c 'mount --bind other/lib/modules /lib/modules && exec "$@"' sh \
+		"$capsa" image build --kernel alone --json >out.json 2>messages && [ "$(jq -r .name out.json)" = "$first_name" ]
+	result $? "modules in /lib/modules are found"
+else
+	result 0 "modules in /lib/modules are found # SKIP no mount namespace, or no such folder"
+fi
 # For root every file is readable: somebody else, then.
 chmod 600 k/vmlinuz && chmod 755 . && mkdir elsewhere
 drop=
@@ -287,7 +312,7 @@ drop=
 [ -n "$drop" ] || chmod 0 k/vmlinuz
 # shellcheck disable=SC2086 # a command and its words
 refused "a kernel that is not for this user" "k/vmlinuz: not readable for this user; .*kernel-fetch.*chmod a+r 'k/vmlinuz'" \
-	env CAPSA_CACHE="$work/elsewhere" $drop "$capsa" image build --kernel k/vmlinuz
+	env CAPSA_CACHE="$work/elsewhere" $drop bin/capsa image build --kernel k/vmlinuz
 
 # ---- how little a warm start takes ----
 

@@ -182,9 +182,9 @@ static void what_a_module_needs_comes_before_it(void **state)
 
 	(void)state;
 	assert_int_equal(choose(VSOCK VIRTIO "kernel/fs/overlayfs/overlay.ko:\n", "", &modules, &err), 0);
-	assert_string_equal(modules.table, "always virtio.ko virtio_ring.ko virtio_pci.ko\n"
-	                                   "virtio:19 vsock.ko vmw_vsock_virtio_transport.ko\n"
-	                                   "fs:overlay overlay.ko\n");
+	assert_string_equal(modules.table, "always /lib/modules/virtio.ko /lib/modules/virtio_ring.ko /lib/modules/virtio_pci.ko\n"
+	                                   "virtio:19 /lib/modules/vsock.ko /lib/modules/vmw_vsock_virtio_transport.ko\n"
+	                                   "fs:overlay /lib/modules/overlay.ko\n");
 	assert_int_equal(modules.n, 6);
 	assert_string_equal(modules.list[0].path, "kernel/drivers/virtio/virtio.ko");
 	assert_string_equal(modules.list[4].name, "vmw_vsock_virtio_transport.ko");
@@ -202,9 +202,9 @@ static void packed_modules_are_named_as_unpacked_ones(void **state)
 	                        "a/virtio-rng.ko.gz:",
 	                        "", &modules, &err),
 	                 0);
-	assert_string_equal(modules.table, "always virtio.ko virtio_pci.ko\n"
-	                                   "virtio:19 vmw_vsock_virtio_transport.ko\n"
-	                                   "virtio:4 virtio-rng.ko\n");
+	assert_string_equal(modules.table, "always /lib/modules/virtio.ko /lib/modules/virtio_pci.ko\n"
+	                                   "virtio:19 /lib/modules/vmw_vsock_virtio_transport.ko\n"
+	                                   "virtio:4 /lib/modules/virtio-rng.ko\n");
 	assert_string_equal(modules.list[1].path, "a/virtio_pci.ko.xz");
 	image_modules_free(&modules);
 }
@@ -219,7 +219,7 @@ static void what_is_built_in_is_left_away(void **state)
 	                        "kernel/drivers/virtio/virtio-pci.ko\nkernel/net/vmw_vsock_virtio_transport.ko",
 	                        &modules, &err),
 	                 0);
-	assert_string_equal(modules.table, "virtio:26 fuse.ko virtiofs.ko\n");
+	assert_string_equal(modules.table, "virtio:26 /lib/modules/fuse.ko /lib/modules/virtiofs.ko\n");
 	image_modules_free(&modules);
 }
 
@@ -233,8 +233,8 @@ static void two_lines_may_need_the_same_file(void **state)
 	                                     "virtio_blk.ko: failover.ko\nfailover.ko:\n",
 	                        "", &modules, &err),
 	                 0);
-	assert_non_null(strstr(modules.table, "\nvirtio:1 failover.ko virtio_net.ko af_packet.ko ipv6.ko\n"
-	                                      "virtio:2 failover.ko virtio_blk.ko\n"));
+	assert_non_null(strstr(modules.table, "\nvirtio:1 /lib/modules/failover.ko /lib/modules/virtio_net.ko /lib/modules/af_packet.ko /lib/modules/ipv6.ko\n"
+	                                      "virtio:2 /lib/modules/failover.ko /lib/modules/virtio_blk.ko\n"));
 	assert_int_equal(modules.n, 10);
 	image_modules_free(&modules);
 }
@@ -462,7 +462,7 @@ static void programs_that_need_libraries_are_refused(void **state)
 
 static struct blob build(const char *version)
 {
-	struct image_modules modules = { .n = 1, .table = (char[]){ "always a.ko\n" } };
+	struct image_modules modules = { .n = 1, .table = (char[]){ "always /lib/modules/a.ko\n" } };
 	struct blob module = { (uint8_t[]){ "module" }, 6 }, out;
 	struct image_parts parts = { .version = version,
 		                     .modules = &modules,
@@ -502,7 +502,7 @@ static void an_image_has_all_its_parts_in_place(void **state)
 	assert_memory_equal(find(&image, "bin/cat")->data, "busybox", 7);
 	assert_memory_equal(find(&image, "bin/sh")->data, "busybox", 7);
 	assert_memory_equal(find(&image, "lib/modules/a.ko")->data, "module", 6);
-	assert_memory_equal(find(&image, "lib/capsa/modules")->data, "always a.ko\n", 12);
+	assert_memory_equal(find(&image, "lib/capsa/modules")->data, "always /lib/modules/a.ko\n", 25);
 	assert_int_equal(find(&image, "tmp")->mode, S_IFDIR | 01777);
 	free(image.data);
 }
