@@ -8,7 +8,6 @@ stranger() {
 }
 
 another_user_is_refused() {
-	local status
 	machine mine 'boot = { kernel_entry = "compressed"; };' # quick: nothing to unpack
 	attended mine --append quiet
 	socket=$XDG_RUNTIME_DIR/capsa/mine/control.sock
@@ -20,9 +19,8 @@ another_user_is_refused() {
 	# As if somebody had opened all doors: then the kernel says who it is.
 	chmod 711 "$XDG_RUNTIME_DIR" "$XDG_RUNTIME_DIR/capsa" "$XDG_RUNTIME_DIR/capsa/mine"
 	chmod 666 "$socket"
-	status=$(stranger -o "$work/body.txt" -w '%{http_code}') || return
-	echo "status $status"
-	[ "$status" = 403 ] && grep -q "another user's" "$work/body.txt" || return
+	stranger -w '%{http_code}' >"$work/body.txt" || return
+	grep -q "another user's" "$work/body.txt" && [ "$(tail -n 1 "$work/body.txt")" = 403 ] || return
 	curl -sS --unix-socket "$socket" http://machine/vm | grep -q '"state": "running"' || return
 	stop_machine
 }
