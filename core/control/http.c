@@ -213,6 +213,18 @@ static size_t room(const struct http_exchange *x)
 	return x->head_len ? x->head_len + x->head.body_len : HTTP_HEAD_MAX;
 }
 
+/* false: no memory */
+static bool grow(struct http_exchange *x, size_t size)
+{
+	char *in = realloc(x->in, size);
+
+	if (!in)
+		return false;
+	x->in = in;
+	x->in_size = size;
+	return true;
+}
+
 /* One read(2). false: nothing is there now, nothing will come, or there is no room. */
 static bool fill(struct http_exchange *x)
 {
@@ -221,27 +233,9 @@ static bool fill(struct http_exchange *x)
 
 	if (x->read_ended || x->in_len >= max)
 		return false;
-	if (x->in_len == x->in_size) {
-		size_t size = x->in_size ? x->in_size * 2 : BUFFER_FIRST;
-		char *in;
-
-		if (x->head_len && size < max)
-			size = max;
-		in = realloc(x->in, size);
-		if (!in) {
-			die(x);
-			return false;
-		}
-		/* The head points into the buffer, which has moved. */
-		if (x->head_len) {
-			if (!x->head.head_only)
-				x->head.method = in + (x->head.method - x->in);
-			x->head.path = in + (x->head.path - x->in);
-			if (*x->head.query)
-				x->head.query = in + (x->head.query - x->in);
-		}
-		x->in = in;
-		x->in_size = size;
+	if (x->in_len == x->in_size && !grow(x, x->in_size ? x->in_size * 2 : BUFFER_FIRST)) {
+		die(x);
+		return false;
 	}
 	if (max > x->in_size)
 		max = x->in_size;
@@ -255,6 +249,28 @@ static bool fill(struct http_exchange *x)
 		return false;
 	}
 	x->in_len += (size_t)n;
+	return true;
+}
+
+/* The head points into the buffer, which therefore gets its final size now. false: no memory */
+static bool make_room_for_body(struct http_exchange *x)
+{
+	char *in;
+
+	if (room(x) <= x->in_size)
+		return true;
+	in = malloc(room(x));
+	if (!in)
+		return false;
+	memcpy(in, x->in, x->in_len);
+	x->head.path = in + (x->head.path - x->in);
+	if (*x->head.query)
+		x->head.query = in + (x->head.query - x->in);
+	if (!x->head.head_only)
+		x->head.method = in + (x->head.method - x->in);
+	free(x->in);
+	x->in = in;
+	x->in_size = room(x);
 	return true;
 }
 
@@ -287,6 +303,10 @@ static bool complete(struct http_exchange *x)
 			return true;
 		}
 		x->last = x->head.close;
+		if (!make_room_for_body(x)) {
+			die(x);
+			return true;
+		}
 	}
 	if (x->in_len < room(x)) {
 		/* Short, and first in a socket's empty buffer: it goes, or the client never read its last answer. */

@@ -602,7 +602,7 @@ static void a_query_survives_a_body_that_comes_late(void **state)
 
 	(void)state;
 	memset(body, 'b', sizeof body);
-	/* It lies in the buffer, which grows. */
+	/* It lies in the buffer, which has to grow for the body. */
 	client_open(&c);
 	say_text(&c, "PUT /vm?question HTTP/1.1\r\nContent-Length: 5000\r\n\r\n");
 	for (size_t i = 0; i < sizeof body; i += 100) {

@@ -221,6 +221,68 @@ static void of_many_starts_at_once_one_wins(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_list_has_those_that_run_and_cleans_up_the_others(void **state)
+{
+	struct rundir_entry *list;
+	struct rundir *a, *b;
+	char path[256];
+
+	(void)state;
+	assert_int_equal(rundir_list(&list, &err), 0);
+	rundir_list_free(list, 0);
+	make_and_be_killed("c");
+	assert_int_equal(rundir_create("b", &b, &err), 0);
+	assert_int_equal(rundir_create("a", &a, &err), 0);
+	assert_int_equal(rundir_list(&list, &err), 2);
+	assert_string_equal(list[0].name, "a");
+	assert_string_equal(list[1].name, "b");
+	assert_int_equal(list[0].pid, getpid());
+	rundir_list_free(list, 2);
+	snprintf(path, sizeof path, "%s/capsa/c", base);
+	assert_int_equal(access(path, F_OK), -1);
+	rundir_destroy(a);
+	rundir_destroy(b);
+}
+
+/* It has the machine's folder, says so through the pipe, and hangs. */
+static pid_t make_and_hang(const char *name)
+{
+	struct rundir *r;
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		if (rundir_create(name, &r, &err) == 0 && write(ready[1], "x", 1) == 1)
+			raise(SIGSTOP);
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return child;
+}
+
+static void a_machine_that_hangs_is_killed_and_its_folder_removed(void **state)
+{
+	pid_t child = make_and_hang("box");
+	char path[256];
+	int status;
+
+	(void)state;
+	assert_int_equal(rundir_kill("box", &err), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	snprintf(path, sizeof path, "%s/capsa/box", base);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(rundir_kill("box", &err), -ESRCH);
+	/* One that was killed by somebody else counts as killed. */
+	make_and_be_killed("box");
+	assert_int_equal(rundir_kill("box", &err), -ESRCH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +294,8 @@ int main(void)
 		TEST(a_missing_machine_is_told_from_those_that_run),
 		TEST(names_do_not_lead_elsewhere),
 		TEST(of_many_starts_at_once_one_wins),
+		TEST(a_list_has_those_that_run_and_cleans_up_the_others),
+		TEST(a_machine_that_hangs_is_killed_and_its_folder_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
