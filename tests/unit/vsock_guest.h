@@ -38,11 +38,11 @@ struct guest {
 	struct vsock *vsock;
 	char folder[64], socket[96];
 	uint64_t buffers, tx_header, tx_bytes;
-	unsigned first_free;  /* of tx chains */
-	bool withholds;       /* used buffers are not given again, but kept here */
+	unsigned first_free; /* of tx chains */
+	bool withholds;      /* used buffers are not given again, but kept here */
 	uint16_t withheld[GUEST_BUFFERS];
 	unsigned n_withheld;
-	bool one_descriptor;  /* header and payload of what the guest sends */
+	bool one_descriptor; /* header and payload of what the guest sends */
 };
 
 extern struct guest guest;
