@@ -41,6 +41,24 @@ struct config_device {
 	size_t n_values;
 };
 
+/* One entry of `vsock.ports`. */
+struct config_vsock_port {
+	uint32_t port;
+	const char *path; /* absolute */
+	bool connect;     /* `mode = "connect"`: the guest's connections to the port go to the path; else capsa listens there */
+	bool seqpacket;   /* `type = "seqpacket"`; of a listening one */
+	struct config_place place, type_place;
+};
+
+/* `vsock`. */
+struct config_vsock {
+	uint64_t cid;       /* 3..; default 3 */
+	const char *socket; /* absolute path, or NULL */
+	struct config_vsock_port *ports;
+	size_t n_ports;
+	struct config_place place;
+};
+
 struct config {
 	const char *file;   /* as given by the user */
 	const char *folder; /* absolute, that of `file`: what relative paths in it are relative to */
@@ -70,6 +88,8 @@ struct config {
 
 	const struct config_device *devices;
 	size_t n_devices;
+
+	struct config_vsock *vsock; /* NULL: no such device */
 
 	struct arena *arena; /* owner of all the above */
 };

@@ -5,4 +5,5 @@ core_vm_libvm_a_SOURCES = \
 	core/vm/vm-devices.c \
 	core/vm/vm-loops.c \
 	core/vm/vm-run.c \
-	core/vm/vm-stop.c
+	core/vm/vm-stop.c \
+	core/vm/vm-vsock.c

@@ -113,11 +113,12 @@ int vm_devices_attach(struct vm *vm, struct error *err)
 			return rc;
 		vm->devices[i].attached = true;
 	}
-	return 0;
+	return vm_vsock_attach(vm, &platform, err);
 }
 
 void vm_devices_detach(struct vm *vm)
 {
+	vm_vsock_detach(vm);
 	for (size_t i = vm->config->n_devices; i-- > 0;) {
 		if (vm->devices[i].attached)
 			plugin_device_detach(vm->devices[i].instance);

@@ -12,6 +12,7 @@
 #include "core/machine/machine.h"
 #include "core/plugin/device.h"
 #include "core/vm/vm.h"
+#include "core/vsock/vsock.h"
 
 /* One `devices` entry: the plugin, its values, its instance. */
 struct vm_device {
@@ -43,6 +44,7 @@ struct vm {
 	struct reactor *reactor;
 	struct loop_thread **loops; /* config->io_threads of them */
 	struct reactor **loop_reactors;
+	struct vsock *vsock; /* NULL: the machine has none */
 	struct machine *machine;
 	struct reactor_signal *signals[VM_SIGNALS];
 	struct reactor_timer *stop_timer;
@@ -65,6 +67,12 @@ int vm_devices_start(struct vm *vm, struct error *err); /* realize, start */
 void vm_devices_stop(struct vm *vm);
 int vm_devices_attach(struct vm *vm, struct error *err); /* to vm->machine */
 void vm_devices_detach(struct vm *vm);
+
+/* vm-vsock.c: the vsock device; nothing where the machine has none. vm_vsock_open: as the configuration says. */
+int vm_vsock_open(struct vm *vm, struct error *err);
+void vm_vsock_close(struct vm *vm);
+int vm_vsock_attach(struct vm *vm, const struct virtio_platform *platform, struct error *err);
+void vm_vsock_detach(struct vm *vm);
 
 /* vm-loops.c */
 int vm_loops_start(struct vm *vm, struct error *err);

@@ -151,6 +151,8 @@ static int prepare(struct vm *vm, struct error *err)
 	if (!rc)
 		rc = vm_devices_start(vm, err);
 	if (!rc)
+		rc = vm_vsock_open(vm, err);
+	if (!rc)
 		rc = vm_stop_prepare(vm, err);
 	return rc;
 }
@@ -164,6 +166,7 @@ enum vm_result vm_run(struct vm *vm, struct error *err)
 		rc = boot(vm, &again, err);
 	vm_stop_finish(vm);
 	vm_loops_stop(vm);
+	vm_vsock_close(vm);
 	vm_devices_stop(vm);
 	vm_devices_close(vm);
 	vm_loops_free(vm);
