@@ -432,7 +432,7 @@ static void only_its_own_file_is_unlinked(void **state)
 	(void)state;
 	unlink(guest.socket);
 	fd = host_listener("v.sock", SOCK_STREAM);
-	vsock_detach(guest.vsock);
+	guest_end_machine();
 	vsock_close(guest.vsock);
 	assert_int_equal(stat(guest.socket, &st), 0);
 	close(fd);
@@ -452,8 +452,7 @@ static void paths_may_be_long(void **state)
 	(void)state;
 	snprintf(folder, sizeof folder, "%s/%0100d/%0100d", guest.folder, 1, 2);
 	assert_int_equal(path_make_dirs(folder, 0700), 0);
-	driver_decode(&guest.driver, false);
-	vsock_detach(guest.vsock);
+	guest_end_machine();
 	vsock_close(guest.vsock);
 	snprintf(path, sizeof path, "%s/sock_7", folder);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -463,9 +462,8 @@ static void paths_may_be_long(void **state)
 	assert_int_equal(listen(fd, 1), 0);
 	snprintf(path, sizeof path, "%s/sock", folder);
 	assert_int_equal(open_another(path, &guest.vsock, &err), 0);
-	assert_int_equal(vsock_attach(guest.vsock, &guest.board.platform, &err), 0);
 	guest.vsock->cid = GUEST_CID;
-	driver_find(&guest.driver, &guest.board, 1);
+	guest_attach();
 	driver_start(&guest.driver, 0, guest.rings, N_QUEUES);
 	guest_send(h, NULL);
 	close(host_accept(fd));
