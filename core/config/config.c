@@ -19,7 +19,7 @@
 #include "core/config/read.h"
 #include "core/config/value.h"
 
-enum { MIB = 1 << 20, NAME_MAX_LEN = 64, DEVICES_MAX = 256, VSOCK_PORTS_MAX = 1024 };
+enum { MIB = 1 << 20, NAME_MAX_LEN = 64, DEVICES_MAX = 256, PORTS_MAX = 256 };
 
 static const char name_rule[] = "a name has up to 64 letters, digits, \".\", \"_\" and \"-\", a letter or digit first";
 
@@ -197,158 +197,6 @@ static const struct rule boot_rules[] = {
 };
 
 /* ------------------------------------------------------------------------
- * vsock = { cid = 3; socket = "..."; ports = ( { ... }, ... ); }
- * --------------------------------------------------------------------- */
-
-static const char *const vsock_modes[] = { "listen", "connect", NULL };
-static const char *const vsock_types[] = { "stream", "seqpacket", NULL };
-
-/* The group that is being filled; take_group() knows only the configuration. */
-static struct config_vsock *vsock_of(struct config *config)
-{
-	struct config_vsock *vsock;
-
-	memcpy(&vsock, &config->vsock, sizeof vsock);
-	return vsock;
-}
-
-static struct config_vsock_port *last_port(struct config *config)
-{
-	struct config_vsock_port *port;
-	const struct config_vsock_port *last = &config->vsock->ports[config->vsock->n_ports - 1];
-
-	memcpy(&port, &last, sizeof port);
-	return port;
-}
-
-static int take_port_number(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	(void)err;
-	last_port(config)->port = (uint32_t)value->integer;
-	return 0;
-}
-
-static int take_port_path(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	(void)err;
-	last_port(config)->path = value->string;
-	return 0;
-}
-
-static int take_port_mode(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	(void)err;
-	last_port(config)->listen = value->integer == 0;
-	return 0;
-}
-
-static int take_port_type(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	(void)err;
-	last_port(config)->seqpacket = value->integer == 1;
-	return 0;
-}
-
-static const struct rule port_rules[] = {
-	{ { .name = "port", .type = CAPSA_TYPE_INT, .min = 1, .max = UINT32_MAX - 1 }, take_port_number },
-	{ { .name = "path", .type = CAPSA_TYPE_PATH }, take_port_path },
-	{ { .name = "mode", .type = CAPSA_TYPE_CHOICE, .choices = vsock_modes }, take_port_mode },
-	{ { .name = "type", .type = CAPSA_TYPE_CHOICE, .choices = vsock_types }, take_port_type },
-	{ .key = { .name = NULL } },
-};
-
-/* A port has one destination in each direction, a path one purpose. */
-static int check_port(const struct config *config, const struct capsa_value *entry, struct error *err)
-{
-	const struct config_vsock *vsock = config->vsock;
-	const struct config_vsock_port *port = &vsock->ports[vsock->n_ports - 1];
-
-	if (!port->port)
-		return value_error(entry, err, "a port without \"port\"; write for example port = 1024");
-	if (!port->path)
-		return value_error(entry, err, "a port without \"path\"; write for example path = \"app.sock\"");
-	for (size_t i = 0; i + 1 < vsock->n_ports; i++) {
-		const struct config_vsock_port *other = &vsock->ports[i];
-
-		if (!port->listen && !other->listen && port->port == other->port)
-			return value_error(entry, err, "port %u of the host leads to %s already (%s:%u)", port->port, other->path,
-			                   other->place.file, other->place.line);
-		if (port->listen && other->listen && strcmp(port->path, other->path) == 0)
-			return value_error(entry, err, "%s is the socket of port %u already (%s:%u)", port->path, other->port,
-			                   other->place.file, other->place.line);
-	}
-	return 0;
-}
-
-static int take_port(struct config *config, const struct capsa_value *entry, struct error *err)
-{
-	struct config_vsock *vsock = vsock_of(config);
-	int rc;
-
-	if (entry->type != CAPSA_TYPE_GROUP)
-		return value_mismatch(entry, "a port as a group, { port = 1024; path = \"app.sock\"; mode = \"listen\"; }", err);
-	vsock->n_ports++;
-	*last_port(config) = (struct config_vsock_port){ .listen = true, .place = place_of(entry) };
-	rc = take_group(config, entry, port_rules, "unknown key in a port of vsock", "a port takes port, path, mode and type",
-	                err);
-	return rc ? rc : check_port(config, entry, err);
-}
-
-static int take_ports(struct config *config, const struct capsa_value *list, struct error *err)
-{
-	struct config_vsock_port *ports;
-	int rc = 0;
-
-	if (list->type != CAPSA_TYPE_LIST)
-		return value_mismatch(list, "a list of groups, ( { port = 1024; path = \"app.sock\"; }, ... )", err);
-	if (list->n_items > VSOCK_PORTS_MAX)
-		return value_error(list, err, "key \"ports\": %zu ports are too many; the most is %d", list->n_items,
-		                   VSOCK_PORTS_MAX);
-	ports = arena_alloc(config->arena, list->n_items, sizeof *ports);
-	if (!ports)
-		return no_memory(err);
-	vsock_of(config)->ports = ports;
-	for (size_t i = 0; !rc && i < list->n_items; i++)
-		rc = take_port(config, &list->items[i], err);
-	return rc;
-}
-
-static int take_cid(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	(void)err;
-	vsock_of(config)->cid = (uint64_t)value->integer;
-	return 0;
-}
-
-static int take_socket(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	(void)err;
-	vsock_of(config)->socket = value->string;
-	return 0;
-}
-
-/* 0 to 2 are the hypervisor, the local machine and the host; the last one means any. */
-static const struct rule vsock_rules[] = {
-	{ { .name = "cid", .type = CAPSA_TYPE_INT, .min = 3, .max = UINT32_MAX - 1 }, take_cid },
-	{ { .name = "socket", .type = CAPSA_TYPE_PATH }, take_socket },
-	{ { .name = "ports", .type = CAPSA_TYPE_NONE }, take_ports },
-	{ .key = { .name = NULL } },
-};
-
-static int take_vsock(struct config *config, const struct capsa_value *value, struct error *err)
-{
-	struct config_vsock *vsock = arena_alloc(config->arena, 1, sizeof *vsock);
-
-	if (value->type != CAPSA_TYPE_GROUP)
-		return value_mismatch(value, "a group, { cid = 3; socket = \"vm.vsock\"; }", err);
-	if (!vsock)
-		return no_memory(err);
-	*vsock = (struct config_vsock){ .cid = 3, .place = place_of(value) };
-	config->vsock = vsock;
-	return take_group(config, value, vsock_rules, "unknown key in vsock", "vsock takes cid, socket and ports", err);
-}
-
-/* ------------------------------------------------------------------------
  * devices = ( { ... }, ... )
  * --------------------------------------------------------------------- */
 
@@ -496,6 +344,160 @@ static int take_devices(struct config *config, const struct capsa_value *list, s
 }
 
 /* ------------------------------------------------------------------------
+ * vsock = { ... }
+ * --------------------------------------------------------------------- */
+
+static int take_vsock_cid(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	config->vsock->cid = (uint64_t)value->integer;
+	return 0;
+}
+
+static int take_vsock_socket(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	config->vsock->socket = value->string;
+	return 0;
+}
+
+/* The entry of `ports` that is being read. */
+static struct config_vsock_port *this_port(struct config *config)
+{
+	return &config->vsock->ports[config->vsock->n_ports];
+}
+
+static int take_port_port(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	this_port(config)->port = (uint32_t)value->integer;
+	return 0;
+}
+
+static int take_port_path(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	this_port(config)->path = value->string;
+	return 0;
+}
+
+static int take_port_mode(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	this_port(config)->connect = value->integer == 1;
+	return 0;
+}
+
+static int take_port_type(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	(void)err;
+	this_port(config)->seqpacket = value->integer == 1;
+	this_port(config)->type_place = place_of(value);
+	return 0;
+}
+
+static const char *const port_modes[] = { "listen", "connect", NULL };
+static const char *const port_types[] = { "stream", "seqpacket", NULL };
+
+static const struct rule vsock_port_rules[] = {
+	{ { .name = "port", .type = CAPSA_TYPE_INT, .min = 1, .max = 4294967294 }, take_port_port },
+	{ { .name = "path", .type = CAPSA_TYPE_PATH }, take_port_path },
+	{ { .name = "mode", .type = CAPSA_TYPE_CHOICE, .choices = port_modes }, take_port_mode },
+	{ { .name = "type", .type = CAPSA_TYPE_CHOICE, .choices = port_types }, take_port_type },
+	{ .key = { .name = NULL } },
+};
+
+/* A port that connects twice, or two sockets at one path. */
+static int check_port(const struct config_vsock *vsock, const struct config_vsock_port *port,
+                      const struct capsa_value *entry, struct error *err)
+{
+	const struct config_vsock_port *other;
+
+	if (port->connect && port->type_place.line)
+		return error_set(err, EINVAL,
+		                 "%s:%u: key \"type\": only for mode \"listen\"; a connection of the guest has the type "
+		                 "that the guest asks for",
+		                 port->type_place.file, port->type_place.line);
+	if (!port->connect && vsock->socket && !strcmp(port->path, vsock->socket))
+		return value_error(entry, err, "port %u: its path is that of the key \"socket\", too", port->port);
+	for (other = vsock->ports; other < port; other++) {
+		if (port->connect && other->connect && port->port == other->port)
+			return value_error(entry, err, "port %u is connected at %s:%u, too", port->port,
+			                   other->place.file, other->place.line);
+		if (!port->connect && !other->connect && !strcmp(port->path, other->path))
+			return value_error(entry, err, "port %u: its path is that of the port at %s:%u, too", port->port,
+			                   other->place.file, other->place.line);
+	}
+	return 0;
+}
+
+static int take_vsock_port(struct config *config, const struct capsa_value *entry, struct error *err)
+{
+	struct config_vsock_port *port = this_port(config);
+	int rc;
+
+	if (entry->type != CAPSA_TYPE_GROUP)
+		return value_mismatch(entry, "a port as a group, { port = 1024; path = \"PATH\"; }", err);
+	port->place = place_of(entry);
+	rc = take_group(config, entry, vsock_port_rules, "unknown key in ports",
+	                "a port takes port, path, mode and type", err);
+	if (rc)
+		return rc;
+	if (!port->port || !port->path)
+		return value_error(entry, err, "a port without \"%s\"; write for example { port = 1024; path = \"app.sock\"; }",
+		                   port->port ? "path" : "port");
+	config->vsock->n_ports++;
+	return 0;
+}
+
+static int take_vsock_ports(struct config *config, const struct capsa_value *list, struct error *err)
+{
+	size_t i;
+	int rc;
+
+	if (list->type != CAPSA_TYPE_LIST)
+		return value_mismatch(list, "a list of groups, ( { port = 1024; path = \"app.sock\"; }, ... )", err);
+	if (list->n_items > PORTS_MAX)
+		return value_error(list, err, "key \"ports\": %zu ports are too many; the most is %d", list->n_items,
+		                   PORTS_MAX);
+	config->vsock->ports = arena_alloc(config->arena, list->n_items, sizeof *config->vsock->ports);
+	if (!config->vsock->ports)
+		return no_memory(err);
+	for (i = 0; i < list->n_items; i++) {
+		rc = take_vsock_port(config, &list->items[i], err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static const struct rule vsock_rules[] = {
+	{ { .name = "cid", .type = CAPSA_TYPE_INT, .min = 3, .max = 4294967294 }, take_vsock_cid },
+	{ { .name = "socket", .type = CAPSA_TYPE_PATH }, take_vsock_socket },
+	{ { .name = "ports", .type = CAPSA_TYPE_NONE }, take_vsock_ports },
+	{ .key = { .name = NULL } },
+};
+
+static int take_vsock(struct config *config, const struct capsa_value *value, struct error *err)
+{
+	const struct capsa_value *ports;
+	size_t i;
+	int rc;
+
+	if (value->type != CAPSA_TYPE_GROUP)
+		return value_mismatch(value, "a group, { cid = 3; socket = \"PATH\"; ... }", err);
+	config->vsock = arena_alloc(config->arena, 1, sizeof *config->vsock);
+	if (!config->vsock)
+		return no_memory(err);
+	*config->vsock = (struct config_vsock){ .cid = 3, .place = place_of(value) };
+	rc = take_group(config, value, vsock_rules, "unknown key in vsock", "vsock takes cid, socket and ports", err);
+	ports = find_key(value, "ports");
+	for (i = 0; !rc && i < config->vsock->n_ports; i++)
+		rc = check_port(config->vsock, &config->vsock->ports[i], &ports->items[i], err);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------
  * The top level
  * --------------------------------------------------------------------- */
 
@@ -594,8 +596,8 @@ static const struct rule top_rules[] = {
 	{ { .name = "serial", .type = CAPSA_TYPE_BOOL }, take_serial },
 	{ { .name = "sandbox", .type = CAPSA_TYPE_BOOL }, take_sandbox },
 	{ { .name = "boot", .type = CAPSA_TYPE_NONE }, take_boot },
-	{ { .name = "vsock", .type = CAPSA_TYPE_NONE }, take_vsock },
 	{ { .name = "devices", .type = CAPSA_TYPE_NONE }, take_devices },
+	{ { .name = "vsock", .type = CAPSA_TYPE_NONE }, take_vsock },
 	{ .key = { .name = NULL } },
 };
 
@@ -698,7 +700,7 @@ int config_read(const char *file, struct config **out, struct error *err)
 		rc = take_group(
 			config, &root, top_rules, "unknown key",
 			"known are name, cpus, memory, memory_shared, on_reboot, stop_timeout, io_threads, serial, "
-			"sandbox, boot, vsock and devices",
+			"sandbox, boot, devices and vsock",
 			err);
 	if (!rc && !config->name && !(config->name = default_name(config)))
 		rc = no_memory(err);

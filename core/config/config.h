@@ -44,18 +44,18 @@ struct config_device {
 /* One entry of `vsock.ports`. */
 struct config_vsock_port {
 	uint32_t port;
-	const char *path;           /* absolute */
-	bool listen;                /* capsa listens at `path`; else it connects to it */
-	bool seqpacket;             /* of a socket that capsa listens at */
-	bool held;                  /* connections wait until the guest is ready for them: no key sets this */
-	struct config_place place;
+	const char *path; /* absolute */
+	bool connect;     /* `mode = "connect"`: the guest's connections to the port go to the path; else capsa listens there */
+	bool seqpacket;   /* `type = "seqpacket"`; of a listening one */
+	bool held;        /* connections wait until the guest is ready for them: no key sets this */
+	struct config_place place, type_place;
 };
 
-/* `vsock = { ... }` */
+/* `vsock`. */
 struct config_vsock {
-	uint64_t cid;       /* the guest's: 3 .. 2^32 - 2 */
-	const char *socket; /* absolute path, or NULL: none */
-	const struct config_vsock_port *ports;
+	uint64_t cid;       /* 3..; default 3 */
+	const char *socket; /* absolute path, or NULL */
+	struct config_vsock_port *ports;
 	size_t n_ports;
 	struct config_place place;
 };
@@ -92,6 +92,8 @@ struct config {
 
 	const struct config_device *devices;
 	size_t n_devices;
+
+	struct config_vsock *vsock; /* NULL: no such device */
 
 	struct arena *arena; /* owner of all the above */
 };

@@ -73,7 +73,7 @@ static int add_vsock(struct config *config, const char *folder, struct error *er
 		memcpy(ports, theirs->ports, n * sizeof *ports);
 	ports[n] = (struct config_vsock_port){
 		.port = AGENT_PORT, .path = arena_format(config->arena, "%s/" SANDBOX_AGENT_SOCKET, folder),
-		.listen = true, .held = true
+		.held = true
 	};
 	if (!vsock->socket)
 		vsock->socket = arena_format(config->arena, "%s/vsock.sock", folder);

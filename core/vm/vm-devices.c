@@ -114,16 +114,12 @@ int vm_devices_attach(struct vm *vm, struct error *err)
 			return rc;
 		vm->devices[i].attached = true;
 	}
-	rc = vm_vsock_attach(vm, &platform, err);
-	vm->vsock_attached = !rc && vm->vsock;
-	return rc;
+	return vm_vsock_attach(vm, &platform, err);
 }
 
 void vm_devices_detach(struct vm *vm)
 {
-	if (vm->vsock_attached)
-		vm_vsock_detach(vm);
-	vm->vsock_attached = false;
+	vm_vsock_detach(vm);
 	for (size_t i = vm->config->n_devices; i-- > 0;) {
 		if (vm->devices[i].attached)
 			plugin_device_detach(vm->devices[i].instance);

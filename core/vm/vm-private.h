@@ -54,6 +54,7 @@ struct vm {
 	struct reactor *reactor;
 	struct loop_thread **loops; /* config->io_threads of them */
 	struct reactor **loop_reactors;
+	struct vsock *vsock; /* NULL: the machine has none */
 	struct machine *machine;
 	struct reactor_signal *signals[VM_SIGNALS];
 	struct reactor_timer *stop_timer;
@@ -61,8 +62,6 @@ struct vm {
 	enum vm_stopping stopping;
 	const char *forced_why; /* VM_FORCED */
 	struct api *api;
-	struct vsock *vsock; /* NULL: none */
-	bool vsock_attached;
 	const struct vm_hooks *hooks; /* never NULL */
 	void *hooks_ctx;
 	bool hooks_begun;
@@ -91,16 +90,16 @@ void vm_devices_stop(struct vm *vm);
 int vm_devices_attach(struct vm *vm, struct error *err); /* to vm->machine */
 void vm_devices_detach(struct vm *vm);
 
+/* vm-vsock.c: the vsock device; nothing where the machine has none. vm_vsock_open: as the configuration says. */
+int vm_vsock_open(struct vm *vm, struct error *err);
+void vm_vsock_close(struct vm *vm);
+int vm_vsock_attach(struct vm *vm, const struct virtio_platform *platform, struct error *err);
+void vm_vsock_detach(struct vm *vm);
+
 /* vm-loops.c */
 int vm_loops_start(struct vm *vm, struct error *err);
 void vm_loops_stop(struct vm *vm); /* the threads end; what devices left on the loops still exists */
 void vm_loops_free(struct vm *vm); /* after the devices are gone */
-
-/* vm-vsock.c: as the configuration says; nothing where it says nothing. */
-int vm_vsock_open(struct vm *vm, struct error *err);
-int vm_vsock_attach(struct vm *vm, const struct virtio_platform *platform, struct error *err);
-void vm_vsock_detach(struct vm *vm);
-void vm_vsock_close(struct vm *vm);
 
 /* vm-control.c: the control socket. */
 int vm_control_open(struct vm *vm, struct error *err);

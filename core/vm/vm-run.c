@@ -208,8 +208,8 @@ enum vm_result vm_run(struct vm *vm, struct error *err)
 	vm->console_tail = vm_console_tail(vm);
 	if (vm->hooks_begun && vm->hooks->end)
 		vm->hooks->end(vm->hooks_ctx);
-	vm_vsock_close(vm);
 	vm_loops_stop(vm);
+	vm_vsock_close(vm);
 	vm_devices_stop(vm);
 	vm_devices_close(vm);
 	vm_loops_free(vm);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vm-vsock.c - the vsock device of a vm (core/vsock). Called by vm-run.c and vm-devices.c. */
+/*
+ * vm-vsock.c - the vsock device of a vm: made once from the configuration, attached to each of its machines. Called by
+ * vm-run.c and vm-devices.c.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -21,7 +24,7 @@ int vm_vsock_open(struct vm *vm, struct error *err)
 		ports[i] = (struct vsock_port){
 			.port = config->ports[i].port,
 			.path = config->ports[i].path,
-			.mode = config->ports[i].listen ? VSOCK_LISTEN : VSOCK_CONNECT,
+			.mode = config->ports[i].connect ? VSOCK_CONNECT : VSOCK_LISTEN,
 			.seqpacket = config->ports[i].seqpacket,
 			.held = config->ports[i].held,
 		};
@@ -31,7 +34,14 @@ int vm_vsock_open(struct vm *vm, struct error *err)
 	setup.n_ports = config->n_ports;
 	rc = vsock_open(&setup, &vm->vsock, err);
 	free(ports);
-	return rc && config->place.line ? error_prefix(err, rc, "%s:%u: ", config->place.file, config->place.line) : rc;
+	/* Without a line it is not the file's but core/sandbox's. */
+	return rc && config->place.line ? error_prefix(err, rc, "%s:%u: vsock: ", config->place.file, config->place.line) : rc;
+}
+
+void vm_vsock_close(struct vm *vm)
+{
+	vsock_close(vm->vsock);
+	vm->vsock = NULL;
 }
 
 int vm_vsock_attach(struct vm *vm, const struct virtio_platform *platform, struct error *err)
@@ -43,10 +53,4 @@ void vm_vsock_detach(struct vm *vm)
 {
 	if (vm->vsock)
 		vsock_detach(vm->vsock);
-}
-
-void vm_vsock_close(struct vm *vm)
-{
-	vsock_close(vm->vsock);
-	vm->vsock = NULL;
 }

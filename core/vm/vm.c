@@ -228,4 +228,8 @@ void vm_describe(const struct vm *vm)
 	for (size_t i = 0; i < config->n_devices; i++)
 		printf("device   %s: %s (%s)\n", config->devices[i].name, plugin_info(vm->devices[i].plugin)->name,
 		       plugin_file(vm->devices[i].plugin));
+	if (config->vsock)
+		printf("vsock    CID %llu, %s, %zu port%s\n", (unsigned long long)config->vsock->cid,
+		       config->vsock->socket ? config->vsock->socket : "no socket", config->vsock->n_ports,
+		       config->vsock->n_ports == 1 ? "" : "s");
 }

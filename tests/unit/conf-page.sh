@@ -86,9 +86,11 @@ plugin()
 
 # shellcheck disable=SC2046 # names without spaces
 set -- $("$build/capsa" plugin ls --json | jq -r --arg b "$build/" '.plugins[] | select(.file // "" | startswith($b)) | .name')
-echo "1..$(($# + 5))"
+echo "1..$(($# + 7))"
 compare top_rules "The machine"
 compare boot_rules boot
+compare vsock_rules vsock
+compare vsock_port_rules "vsock ports"
 for name; do
 	plugin "$name"
 done
@@ -97,13 +99,23 @@ done
 good=0
 echo 'zzzzzzzz = 1;' >"$work/a.conf"
 echo 'boot = { zzzzzzzz = 1; };' >"$work/b.conf"
+echo 'vsock = { zzzzzzzz = 1; };' >"$work/v.conf"
+echo 'vsock = { ports = ( { zzzzzzzz = 1; } ); };' >"$work/p.conf"
 "$build/capsa" -n -c "$work/a.conf" 2>"$work/a"
 "$build/capsa" -n -c "$work/b.conf" 2>"$work/b"
+"$build/capsa" -n -c "$work/v.conf" 2>"$work/v"
+"$build/capsa" -n -c "$work/p.conf" 2>"$work/p"
 for key in $(rules top_rules | cut -d' ' -f1); do
 	grep -qw "$key" "$work/a" || { good=1 && echo "# not told: $key"; }
 done
 for key in $(rules boot_rules | cut -d' ' -f1); do
 	grep -qw "$key" "$work/b" || { good=1 && echo "# not told: $key"; }
+done
+for key in $(rules vsock_rules | cut -d' ' -f1); do
+	grep -qw "$key" "$work/v" || { good=1 && echo "# not told: $key"; }
+done
+for key in $(rules vsock_port_rules | cut -d' ' -f1); do
+	grep -qw "$key" "$work/p" || { good=1 && echo "# not told: $key"; }
 done
 result $good "the error about an unknown key names all that there are"
 

@@ -168,6 +168,31 @@ static void values_keep_their_types_and_nesting(void **state)
 	config_free(config);
 }
 
+static void vsock_has_a_socket_and_ports(void **state)
+{
+	const struct config_vsock *vsock;
+	struct config *config;
+
+	(void)state;
+	enter("good");
+	config = read_good("full.conf");
+	vsock = config->vsock;
+	assert_non_null(vsock);
+	assert_int_equal(vsock->place.line, 24);
+	assert_true(vsock->cid == 4294967294);
+	expect_path(vsock->socket, config->folder, "v.sock");
+	assert_int_equal(vsock->n_ports, 3);
+	assert_int_equal(vsock->ports[0].port, 1024);
+	expect_path(vsock->ports[0].path, config->folder, "app.sock");
+	assert_true(!vsock->ports[0].connect && vsock->ports[0].seqpacket);
+	assert_int_equal(vsock->ports[1].port, 4294967294);
+	assert_string_equal(vsock->ports[1].path, "/run/log.sock");
+	assert_true(vsock->ports[1].connect);
+	assert_int_equal(vsock->ports[1].place.line, 27);
+	assert_true(!vsock->ports[2].connect && !vsock->ports[2].seqpacket);
+	config_free(config);
+}
+
 static void numbers_of_more_than_32_bits_need_no_suffix(void **state)
 {
 	static const int64_t expected[] = {
@@ -236,6 +261,7 @@ static void an_empty_file_means_the_defaults(void **state)
 	assert_null(config->cmdline[0]);
 	assert_false(config->cmdline_override);
 	assert_int_equal(config->n_devices, 0);
+	assert_null(config->vsock);
 	config_free(config);
 	config_free(NULL);
 }
@@ -304,6 +330,7 @@ int main(void)
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(devices_have_names_places_and_their_own_keys),
 		cmocka_unit_test(values_keep_their_types_and_nesting),
+		cmocka_unit_test(vsock_has_a_socket_and_ports),
 		cmocka_unit_test(numbers_of_more_than_32_bits_need_no_suffix),
 		cmocka_unit_test(included_files_are_relative_to_the_one_that_includes_them),
 		cmocka_unit_test(an_empty_file_means_the_defaults),

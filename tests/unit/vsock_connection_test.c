@@ -243,8 +243,8 @@ static void answers_to_a_request(void **state)
 		uint16_t op;
 		bool opens, answered_with_rst;
 	} answers[] = {
-		{ OP(INVALID), false, true },       { OP(REQUEST), false, true }, { OP(RESPONSE), true, false },
-		{ OP(RST), false, false },          { OP(SHUTDOWN), false, true }, { OP(RW), false, true },
+		{ OP(INVALID), false, true },       { OP(REQUEST), false, true },        { OP(RESPONSE), true, false },
+		{ OP(RST), false, false },          { OP(SHUTDOWN), false, true },       { OP(RW), false, true },
 		{ OP(CREDIT_UPDATE), false, true }, { OP(CREDIT_REQUEST), false, true }, { 8, false, true },
 		{ UINT16_MAX, false, true },
 	};
@@ -317,8 +317,9 @@ static void a_credit_request_is_answered(void **state)
 
 static void packets_of_no_connection_are_reset_and_resets_are_not(void **state)
 {
-	static const uint16_t ops[] = { OP(INVALID), OP(RESPONSE), OP(SHUTDOWN), OP(RW), OP(CREDIT_UPDATE),
-		                        OP(CREDIT_REQUEST), 99 };
+	static const uint16_t ops[] = { OP(INVALID), OP(RESPONSE),      OP(SHUTDOWN),
+		                        OP(RW),      OP(CREDIT_UPDATE), OP(CREDIT_REQUEST),
+		                        99 };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof ops / sizeof ops[0]; i++) {
@@ -598,7 +599,8 @@ static void a_machine_that_goes_ends_all_connections(void **state)
 		guest_connect(STREAM, GPORT + i, HPORT, 4096);
 		fds[i] = host_accept(listener);
 	}
-	guest_reboot();
+	guest_end_machine();
+	guest_attach();
 	for (unsigned i = 0; i < 3; i++)
 		assert_eof(fds[i]);
 	guest_start(0);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define TX_CHAINS (QUEUE_SIZE / 2)
+#define MEMORY (32ull << 20)
 
 struct guest guest;
 
@@ -34,16 +35,12 @@ int guest_setup(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		snprintf(paths[i], sizeof paths[i], "%s/listen-%u", guest.folder, 70 + i);
 	snprintf(paths[3], sizeof paths[3], "%s/app", guest.folder);
-	board_create(&guest.board, 32ull << 20);
+	board_create(&guest.board, MEMORY);
 	setup.reactor = guest.board.home;
 	setup.socket = guest.socket;
 	if (vsock_open(&setup, &guest.vsock, &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(vsock_attach(guest.vsock, &guest.board.platform, &err), 0);
-	driver_find(&guest.driver, &guest.board, 1);
-	guest.buffers = board_alloc(&guest.board, GUEST_BUFFERS * GUEST_BUFFER_SIZE, 4096);
-	guest.tx_header = board_alloc(&guest.board, TX_CHAINS * 64, 64);
-	guest.tx_bytes = board_alloc(&guest.board, TX_CHAINS * GUEST_MAX_SEND, 4096);
+	guest_attach();
 	guest_start(1ull << VIRTIO_VSOCK_F_SEQPACKET | 1ull << VIRTIO_RING_F_EVENT_IDX);
 	return 0;
 }
@@ -81,14 +78,34 @@ void guest_start(uint64_t features)
 	guest_settle();
 }
 
-void guest_reboot(void)
+void guest_attach(void)
 {
-	struct error err;
+	struct error err = { .text = "" };
 
-	driver_reset(&guest.driver);
-	vsock_detach(guest.vsock);
 	assert_int_equal(vsock_attach(guest.vsock, &guest.board.platform, &err), 0);
 	driver_find(&guest.driver, &guest.board, 1);
+	guest.buffers = board_alloc(&guest.board, GUEST_BUFFERS * GUEST_BUFFER_SIZE, 4096);
+	guest.tx_header = board_alloc(&guest.board, TX_CHAINS * 64, 64);
+	guest.tx_bytes = board_alloc(&guest.board, TX_CHAINS * GUEST_MAX_SEND, 4096);
+}
+
+void guest_end_machine(void)
+{
+	struct board *b = &guest.board;
+	struct reactor_call *turn = b->turn;
+	struct reactor *home = b->home;
+
+	vsock_detach(guest.vsock);
+	irq_router_destroy(b->irq);
+	pci_bus_destroy(b->pci);
+	bus_destroy(b->mmio);
+	bus_destroy(b->ports);
+	memory_destroy(b->memory);
+	board_create(b, MEMORY);
+	reactor_call_remove(b->turn);
+	reactor_free(b->home);
+	b->home = home;
+	b->turn = turn;
 }
 
 void guest_settle(void)

@@ -38,11 +38,11 @@ struct guest {
 	struct vsock *vsock;
 	char folder[64], socket[96];
 	uint64_t buffers, tx_header, tx_bytes;
-	unsigned first_free;  /* of tx chains */
-	bool withholds;       /* used buffers are not given again, but kept here */
+	unsigned first_free; /* of tx chains */
+	bool withholds;      /* used buffers are not given again, but kept here */
 	uint16_t withheld[GUEST_BUFFERS];
 	unsigned n_withheld;
-	bool one_descriptor;  /* header and payload of what the guest sends */
+	bool one_descriptor; /* header and payload of what the guest sends */
 };
 
 extern struct guest guest;
@@ -52,8 +52,9 @@ int guest_setup(void **state);
 int guest_teardown(void **state);
 /* Negotiates and gives buffers: from reset. `features` besides VERSION_1. */
 void guest_start(uint64_t features);
-/* Takes the device off the machine and puts it on the next one. */
-void guest_reboot(void);
+/* The machine ends, and there is another without the device; guest_attach() puts it there. */
+void guest_end_machine(void);
+void guest_attach(void);
 void guest_settle(void);
 /* From now on buffers are withheld, and the device has used up those that it had. */
 void guest_withhold_all(void);
