@@ -88,8 +88,6 @@ struct config {
 	struct config_place cmdline_place;
 	bool cmdline_override; /* `boot.override = true`: no defaults */
 
-	const struct config_vsock *vsock; /* NULL: none */
-
 	const struct config_device *devices;
 	size_t n_devices;
 

@@ -51,7 +51,7 @@ static int add_console(struct config *config, const char *folder, struct error *
 	char *path = quoted(config->arena, folder);
 	char *text = path ? arena_format(config->arena,
 	                                 "plugin = \"console\"; backend = \"file\"; path = \"%s/console.log\"; "
-	                                 "",
+	                                 "limit = \"" SANDBOX_CONSOLE_LIMIT "\";",
 	                                 path)
 	                  : NULL;
 
