@@ -25,6 +25,15 @@ static int out_of_memory(struct error *err)
 
 /* ---- the kernel ---- */
 
+/* What distributions call their kernels; nothing that would upset a line of text, or a path. */
+static bool version_is_good(const char *version)
+{
+	for (const char *at = version; *at; at++)
+		if (*at <= ' ' || *at > '~' || *at == '/')
+			return false;
+	return version[0] != '.';
+}
+
 static int find_kernel(const char *kernel, struct image_inputs *in, struct error *err)
 {
 	char *initrd = NULL;
@@ -55,7 +64,7 @@ static int find_kernel(const char *kernel, struct image_inputs *in, struct error
 			kernel, kernel);
 	/* "6.1.0-48-cloud-amd64 (debian-kernel@...) ...": it becomes the name of a folder. */
 	in->version[strcspn(in->version, " ")] = '\0';
-	if (strchr(in->version, '/') || in->version[0] == '.')
+	if (!version_is_good(in->version))
 		in->version[0] = '\0';
 	return rc;
 }
@@ -70,7 +79,7 @@ static void version_of_folder(const char *parent, char version[IMAGE_VERSION_SIZ
 	unsigned n = 0;
 
 	while (dir && (d = readdir(dir))) {
-		if (d->d_name[0] == '.' || strlen(d->d_name) >= IMAGE_VERSION_SIZE)
+		if (!version_is_good(d->d_name) || strlen(d->d_name) >= IMAGE_VERSION_SIZE)
 			continue;
 		strcpy(version, d->d_name);
 		n++;

@@ -7,6 +7,7 @@ LC_ALL=C && export LC_ALL
 build=${CAPSA_BUILD:-.}
 build=$(realpath "$build")
 source=${CAPSA_SOURCE:-.}
+source=$(realpath "$source")
 kernel=$("$source/packaging/kernel-fetch" -p)/default
 skip()
 {
@@ -75,7 +76,7 @@ unpacked()
 	rm -rf root && mkdir root && (cd root && cpio -idm --quiet <"$initrd" 2>"$work/messages") && [ ! -s messages ]
 }
 
-echo 1..41
+echo 1..42
 
 # ---- what is in it ----
 
@@ -115,6 +116,7 @@ result $? "every module comes behind what it needs${bad:+:$bad}"
 
 # ---- the cache ----
 
+cp -R root root.first
 first=$initrd first_name=$name
 cp "$initrd" first.initrd
 # From here on a kernel of our own to change, as kernel-fetch would have made it, with no more modules than it needs.
@@ -276,6 +278,16 @@ mkdir -p bin/agent && cp "$capsa" bin/capsa
 cp agent bin/agent/capsa-agent
 env -u CAPSA_AGENT bin/capsa image build --kernel k/vmlinuz --json >out.json 2>messages && [ "$(jq -r .name out.json)" = "$first_name" ]
 result $? "the agent of an uninstalled capsa is found beside it"
+# A vmlinux does not say which it is: the modules beside it do.
+mkdir -p elf/lib && ln -s ../../other/lib/modules elf/lib/modules
+if command -v python3 >/dev/null && python3 "$source/tests/guest/extract-vmlinux.py" k/vmlinuz elf/vmlinux 2>/dev/null; then
+	image build --kernel elf/vmlinux --json >out.json 2>messages && [ "$(jq -r .version out.json)" = "$version" ] &&
+		initrd=$(jq -r .initrd out.json) && unpacked && cmp root/lib/capsa/image "$work/root.first/lib/capsa/image"
+	result $? "a vmlinux has the modules beside it"
+else
+	result 0 "a vmlinux has the modules beside it # SKIP python3 is missing"
+fi
+rm -rf elf
 cp k/vmlinuz alone
 if [ -e "/lib/modules/$version" ]; then
 	result 0 "a kernel without modules # SKIP Linux $version is installed"
