@@ -23,8 +23,8 @@ core_machine_libmachine_a_SOURCES = \
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/bus_test tests/unit/irq_test tests/unit/msix_test tests/unit/pci_test tests/unit/pvpanic_test
 TESTS += tests/unit/bus_test tests/unit/irq_test tests/unit/msix_test tests/unit/pci_test tests/unit/pvpanic_test
-check_PROGRAMS += tests/unit/acpi_test tests/unit/cpuid_test tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test
-TESTS += tests/unit/acpi_test tests/unit/cpuid_test tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test
+check_PROGRAMS += tests/unit/acpi_test tests/unit/cpuid_test tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test tests/unit/vcpu_test
+TESTS += tests/unit/acpi_test tests/unit/cpuid_test tests/unit/memory_test tests/unit/power_test tests/unit/serial_test tests/unit/vcpu_failure_test tests/unit/vcpu_test
 endif
 tests_unit_memory_test_SOURCES = tests/unit/memory_test.c
 tests_unit_memory_test_CFLAGS = $(UNIT_CFLAGS)
@@ -55,6 +55,11 @@ tests_unit_vcpu_failure_test_SOURCES = tests/unit/vcpu_failure_test.c
 tests_unit_vcpu_failure_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_vcpu_failure_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
 tests_unit_vcpu_failure_test_LDADD = core/machine/libmachine.a $(UNIT_LIBS)
+
+tests_unit_vcpu_test_SOURCES = tests/unit/vcpu_test.c
+tests_unit_vcpu_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_vcpu_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ioctl
+tests_unit_vcpu_test_LDADD = core/machine/libmachine.a $(UNIT_LIBS)
 
 tests_unit_power_test_SOURCES = tests/unit/power_test.c
 tests_unit_power_test_CFLAGS = $(UNIT_CFLAGS)

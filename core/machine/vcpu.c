@@ -290,9 +290,11 @@ static void interrupted(struct vcpu *v)
 	count(v, VCPU_EXIT_SIGNAL);
 	pthread_mutex_lock(&v->lock);
 	if (v->pause && !atomic_load(&v->leave)) {
-		tell_paused(v);
-		while (v->pause && !atomic_load(&v->leave))
+		/* Asked to go on and at once to pause again, it has not moved, but must say so. */
+		while (v->pause && !atomic_load(&v->leave)) {
+			tell_paused(v);
 			pthread_cond_wait(&v->go_on, &v->lock);
+		}
 		/* A guest without kvmclock has nothing to be told; its watchdogs may complain. */
 		if (!atomic_load(&v->leave))
 			ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
