@@ -65,7 +65,7 @@ int command_option(struct command_options *options, int code, const char *argume
 		return 1;
 	case 't':
 		options->request.tty = true;
-		return 1;
+		return getenv("TERM") ? add_env(options, "TERM") : 1;
 	case COMMAND_OPTION_TIMEOUT:
 		return set_timeout(options, argument);
 	default:

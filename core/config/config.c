@@ -680,6 +680,7 @@ int config_add_device(struct config *config, const char *text, struct error *err
 	if (rc)
 		return rc;
 	devices[n].file = config->file;
+	devices[n].line = 0;
 	if (!devices[n].name && name_device(config, devices, n + 1, n))
 		return no_memory(err);
 	config->devices = devices;

@@ -5,6 +5,13 @@
 
 #include "core/vm/vm-private.h"
 
+/* Puts the entry's place in front; one that no file has (core/sandbox adds some) has no line. */
+static int at(const struct config_device *entry, int rc, struct error *err)
+{
+	return entry->line ? error_prefix(err, rc, "%s:%u: ", entry->file, entry->line)
+	                   : error_prefix(err, rc, "%s: ", entry->file);
+}
+
 static int device_open(struct vm *vm, size_t index, struct error *err)
 {
 	const struct config_device *entry = &vm->config->devices[index];
@@ -14,7 +21,7 @@ static int device_open(struct vm *vm, size_t index, struct error *err)
 
 	rc = plugin_load(entry->plugin, &device->plugin, err);
 	if (rc)
-		return error_prefix(err, rc, "%s:%u: ", entry->file, entry->line);
+		return at(entry, rc, err);
 	info = plugin_info(device->plugin);
 	rc = keys_apply(vm->config, entry, info->name, info->keys, &device->values, err);
 	for (size_t i = 0; !rc && i < index; i++)
@@ -24,7 +31,7 @@ static int device_open(struct vm *vm, size_t index, struct error *err)
 	rc = plugin_device_create(device->plugin, entry->name, &vm->environment, &device->instance, err);
 	if (!rc)
 		rc = plugin_device_config(device->instance, device->values.values, device->values.n, err);
-	return rc ? error_prefix(err, rc, "%s:%u: ", entry->file, entry->line) : 0;
+	return rc ? at(entry, rc, err) : 0;
 }
 
 int vm_devices_open(struct vm *vm, struct error *err)
@@ -57,7 +64,7 @@ int vm_devices_start(struct vm *vm, struct error *err)
 		int rc = plugin_device_realize(vm->devices[i].instance, err);
 
 		if (rc)
-			return error_prefix(err, rc, "%s:%u: ", entry->file, entry->line);
+			return at(entry, rc, err);
 	}
 	for (size_t i = 0; i < vm->config->n_devices; i++) {
 		int rc = plugin_device_start(vm->devices[i].instance, err);
