@@ -42,7 +42,8 @@ endif
 # What a client sees, natively on a UNIX socket.
 dist_check_SCRIPTS += tests/unit/agent.sh
 TESTS += tests/unit/agent.sh
-EXTRA_DIST += tests/unit/agent.py tests/unit/agent_client.py
+EXTRA_DIST += tests/unit/agent.py tests/unit/agent_case.py tests/unit/agent_client.py tests/unit/agent_exec.py \
+	tests/unit/agent_files.py tests/unit/agent_rules.py tests/unit/agent_terminals.py
 if HAVE_CMOCKA
 AGENT_TESTS = tests/unit/protocol_test tests/unit/users_test
 check_PROGRAMS += $(AGENT_TESTS)
