@@ -38,3 +38,20 @@ else
 agent_capsa_agent_CFLAGS = $(AM_CFLAGS) -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 agent_capsa_agent_LDFLAGS = $(AM_LDFLAGS) -all-static -Wl,--gc-sections -Wl,-s
 endif
+
+# What a client sees, natively on a UNIX socket.
+dist_check_SCRIPTS += tests/unit/agent.sh
+TESTS += tests/unit/agent.sh
+EXTRA_DIST += tests/unit/agent.py tests/unit/agent_case.py tests/unit/agent_client.py tests/unit/agent_exec.py \
+	tests/unit/agent_files.py tests/unit/agent_rules.py tests/unit/agent_terminals.py
+if HAVE_CMOCKA
+AGENT_TESTS = tests/unit/protocol_test tests/unit/users_test
+check_PROGRAMS += $(AGENT_TESTS)
+TESTS += $(AGENT_TESTS)
+endif
+tests_unit_protocol_test_SOURCES = tests/unit/protocol_test.c
+tests_unit_protocol_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_protocol_test_LDADD = agent/libagentshared.a $(UNIT_LIBS)
+tests_unit_users_test_SOURCES = tests/unit/users_test.c agent/users.c agent/text-file.c agent/buffer.c
+tests_unit_users_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_users_test_LDADD = $(UNIT_LIBS)

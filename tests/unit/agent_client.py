@@ -193,7 +193,10 @@ class Client:
         self.socket.close()
 
     def send(self, channel, kind, payload=b"", stream=0):
-        self.socket.sendall(struct.pack("<IIHH", len(payload), channel, kind, stream) + payload)
+        try:
+            self.socket.sendall(struct.pack("<IIHH", len(payload), channel, kind, stream) + payload)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # who reads next is told, behind what the agent had said before
 
     def open(self, kind, payload=b"", greedy=True, number=None):
         if number is None:
@@ -252,7 +255,7 @@ class Agent:
         self.path = os.path.join(folder, "agent.sock")
         if os.path.exists(self.path):
             os.unlink(self.path)
-        # It has no word for "ready", but closes its standard output's last copy never: so ask the folder.
+        # Its socket appears right before it serves.
         import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""agent.py - init and agent in a real guest: see agent.sh, which made its initramfs. Speaks TAP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+
+here = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(here, "..", "unit"))
+sys.dont_write_bytecode = True
+import agent_client as A
+from agent_client import s, u16, u32, u64
+
+WORK, CAPSA = os.environ["WORK"], os.environ["CAPSA"]
+A.LIMIT = int(os.environ["LIMIT"])
+PORT = 52
+
+
+class Link(A.Client):
+    """A connection to the agent, from either side: sock is connected."""
+
+    def __init__(self, sock):
+        self.socket = sock
+        self.raw, self.channels, self.number, self.agent = bytearray(), {}, 0, None
+        self.send(0, A.HELLO, A.hello())
+        self.wait(lambda: self.agent)
+
+
+class Machine:
+    def __init__(self, name):
+        self.path = os.path.join(WORK, name)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("%s.vsock_%d" % (self.path, PORT))
+        self.listener.listen(8)
+        self.listener.settimeout(A.LIMIT)
+        with open(self.path + ".conf", "w") as f:
+            f.write('name = "%s"; cpus = 2; memory = "256M"; vsock = { socket = "%s.vsock"; };\n' % (name, self.path))
+            f.write('boot = { initrd = "%s/initrd"; cmdline = [ "quiet", "capsa.hostname=box" ]; };\n' % WORK)
+            f.write('devices = ( { plugin = "console"; backend = "file"; path = "%s.console"; }, { plugin = "rng"; } );\n' % self.path)
+        self.process = subprocess.Popen([CAPSA, "-c", self.path + ".conf"], stdin=subprocess.DEVNULL)
+        self.link = self.accept()
+
+    def accept(self):
+        """The agent's own connection: it is ready."""
+        sock, _ = self.listener.accept()
+        return Link(sock)
+
+    def connect(self):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(A.LIMIT)
+        sock.connect(self.path + ".vsock")
+        sock.sendall(b"CONNECT %d\n" % PORT)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            byte = sock.recv(1)
+            assert byte, "refused"
+            answer += byte
+        assert answer.startswith(b"OK ")
+        return Link(sock)
+
+    def console(self):
+        with open(self.path + ".console", errors="replace") as f:
+            return f.read()
+
+    def end(self):
+        return self.process.wait(A.LIMIT)
+
+    def sh(self, script, **how):
+        return self.link.run(["sh", "-c", script], **how)
+
+
+def the_guest_is_ready_with_all_that_init_mounts(m):
+    began, mounted, served, now = m.link.agent[3]
+    print("# init began %.1f ms after the kernel's clock, mounted and loaded after %.1f ms, served after %.1f ms, connected after %.1f ms"
+          % tuple(t / 1e6 for t in (began, mounted - began, served - began, now - began)))
+    r = m.sh("for d in /dev /proc /sys /dev/pts /dev/shm /run /tmp; do grep -q \" $d \" /proc/mounts || echo missing $d; done; "
+             "hostname; cat /sys/class/net/lo/operstate; ls -d /dev/hvc0 /dev/hwrng; id -u; ls -ld /tmp /dev/shm | cut -c1-10; ping -c1 -w1 127.0.0.1 >/dev/null && echo lo")
+    assert r.exit == (A.EXITED, 0, 0), (r.exit, r.out, r.err)
+    assert r.out.split() == b"box unknown /dev/hvc0 /dev/hwrng 0 drwxrwxrwt drwxrwxrwt lo".split(), r.out
+
+
+def modules_of_devices_that_are_not_there_are_not_loaded(m):
+    loaded = {line.split()[0] for line in m.link.run(["lsmod"]).out.splitlines()}
+    assert {b"vmw_vsock_virtio_transport", b"virtio_console", b"virtio_pci"} <= loaded and b"overlay" not in loaded
+    assert "none.ko" not in m.console() and "no_such" not in m.console(), m.console()
+
+
+def a_file_system_is_mounted_with_its_module_and_options(m):
+    m.sh("mkdir -p /lower /over; echo low >/lower/f; mount -t tmpfs none /over; mkdir /over/u /over/w")
+    r = m.link.ask(A.MOUNT, s("overlay") + s("/a/b/merged") + s("overlay") + s("nosuid,lowerdir=/lower,upperdir=/over/u,workdir=/over/w"))
+    assert r.result[0] == 0, r.result
+    r = m.sh("cat /a/b/merged/f; echo new >/a/b/merged/f; cat /lower/f /over/u/f; grep merged /proc/mounts")
+    assert r.out.startswith(b"low\nlow\nnew\n") and b"nosuid" in r.out, r.out
+    r = m.link.ask(A.MOUNT, s("/lower") + s("/bound") + s("") + s("bind,ro"))
+    assert r.result[0] == 0, r.result
+    assert m.sh("cat /bound/f && ! touch /bound/g").exit[1] == 0
+    r = m.link.ask(A.MOUNT, s("none") + s("/x") + s("nosuchfs") + s(""))
+    assert r.result[0] == 19 and "nosuchfs" in r.result[2]
+
+
+def the_clock_is_set(m):
+    assert m.link.ask(A.CLOCK, u64(1700000000 * 10**9 + 5)).result[0] == 0
+    assert m.sh("date +%s").out[:8] == b"17000000"
+
+
+def commands_run_as_users_on_terminals_and_have_no_privilege_of_the_agents(m):
+    r = m.link.run(["sh", "-c", "id -u; cat /proc/self/oom_score_adj; tty; stty size"], user="guest", flags=A.TTY, rows=20, columns=70)
+    assert r.out.split() == b"1000 0 /dev/pts/0 20 70".split(), r.out
+    assert m.sh("cat /proc/1/oom_score_adj; cat /proc/$PPID/oom_score_adj; ulimit -n").out.split() == b"0 -1000 1024".split()
+
+
+def orphans_are_reaped_by_init(m):
+    r = m.sh("(sleep 0.01 & sleep 0.01 &) ; exit 0")
+    assert r.exit[1] == 0
+    m.sh("while ps -o stat,comm | grep -q '^[RSZD].*sleep'; do :; done")
+
+
+def no_space_is_an_error_and_no_memory_is_told(m):
+    assert m.link.ask(A.MOUNT, s("tmpfs") + s("/small") + s("tmpfs") + s("size=64k")).result[0] == 0
+    r = m.link.open(A.WRITE, s("/small/file") + u32(0o644) + u32(0)).feed(b"x" * 100000).done()
+    assert r.result[0] == 28 and "No space left" in r.result[2]
+    r = m.link.run(["sh", "-c", "x=y; while :; do x=$x$x; done"])
+    assert r.exit == (A.SIGNALLED, 9, 1), (r.exit, r.err)
+    assert m.link.run(["true"]).exit == (A.EXITED, 0, 0)
+
+
+def many_clients_and_commands_at_once(m):
+    clients = [m.connect() for _ in range(20)]
+    runs = [k.open(A.EXEC, A.execute(["cat"])) for k in clients for _ in range(5)]
+    for i, r in enumerate(runs):
+        r.feed(b"%d\n" % i * 1000)
+    for i, r in enumerate(runs):
+        assert r.done().out == b"%d\n" % i * 1000
+    for k in clients:
+        k.close()
+    r = m.link.run(["head", "-c", "8388608", "/dev/zero"])
+    assert len(r.out) == 8 << 20
+
+
+def an_agent_that_was_killed_ends_its_commands_and_comes_back(m):
+    r = m.link.open(A.EXEC, A.execute(["sh", "-c", "sleep 1000 & kill -9 $PPID; sleep 1000"]))
+    try:
+        r.done()
+        raise AssertionError("still connected")
+    except A.Gone:
+        pass
+    m.link = m.accept()
+    assert m.link.run(["pidof", "sleep"]).exit == (A.EXITED, 1, 0)
+    assert "agent was killed by signal 9" in m.console()
+
+
+def what_runs_is_told_before_the_machine_powers_off(m):
+    k = m.connect()
+    r = k.open(A.EXEC, A.execute(["sh", "-c", "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.01; done"]))
+    r.wait(lambda r: b"up" in r.out)
+    done = m.link.ask(A.SHUTDOWN, u32(0) + u32(60000))
+    assert done.result[0] == 0
+    began = time.monotonic()
+    r.done()
+    assert r.exit == (A.EXITED, 3, 0) and b"told" in r.out
+    assert m.end() == 0
+    print("# powered off %.2f s after the word" % (time.monotonic() - began))
+
+
+def the_power_button_powers_off(m):
+    m.link.open(A.EXEC, A.execute(["sh", "-c", "trap '' TERM; sleep 1000"]))
+    m.process.send_signal(signal.SIGTERM)
+    assert m.end() == 0
+
+
+FIRST = [the_guest_is_ready_with_all_that_init_mounts, modules_of_devices_that_are_not_there_are_not_loaded,
+         a_file_system_is_mounted_with_its_module_and_options, the_clock_is_set,
+         commands_run_as_users_on_terminals_and_have_no_privilege_of_the_agents, orphans_are_reaped_by_init,
+         no_space_is_an_error_and_no_memory_is_told, many_clients_and_commands_at_once,
+         an_agent_that_was_killed_ends_its_commands_and_comes_back, what_runs_is_told_before_the_machine_powers_off]
+
+
+def attempt(test, machine):
+    name = test.__name__.replace("_", " ")
+    try:
+        test(machine)
+        print("ok - " + name, flush=True)
+        return True
+    except Exception:
+        print("not ok - " + name, flush=True)
+        for line in (traceback.format_exc() + machine.console()).splitlines()[-40:]:
+            print("  | " + line, flush=True)
+        return False
+
+
+def main():
+    machine = Machine("agent")
+    passed = [attempt(test, machine) for test in FIRST]
+    if machine.process.poll() is None:
+        machine.process.kill()
+    machine = Machine("button")
+    passed.append(attempt(the_power_button_powers_off, machine))
+    if machine.process.poll() is None:
+        machine.process.kill()
+    return 0 if all(passed) else 1
+
+
+sys.exit(main())
