@@ -5,5 +5,5 @@ EXTRA_DIST += tests/unit/lsan.supp \
 	tests/bench/bench.py tests/bench/first-run.c \
 	tests/guest/run tests/guest/lib.sh tests/guest/console.py tests/guest/extract-vmlinux.py \
 	tests/guest/boot.sh tests/guest/cache.sh tests/guest/console.sh tests/guest/devices.sh tests/guest/doctor.sh tests/guest/hostile.sh \
-	tests/guest/power.sh tests/guest/refused.sh tests/guest/stop.sh tests/guest/root/notify.sh tests/guest/root/permission.sh \
+	tests/guest/power.sh tests/guest/refused.sh tests/guest/stop.sh tests/guest/vsock.sh tests/guest/vsock-peer.c tests/guest/root/notify.sh tests/guest/root/permission.sh \
 	tests/lab/README.md tests/lab/init tests/lab/lab tests/lab/selftest tests/lab/setup
