@@ -2,10 +2,10 @@
 # What is not built but belongs to a release: the suite, the guest tests, the lab, the benches.
 EXTRA_DIST += tests/unit/lsan.supp \
 	tests/check \
-	tests/bench/bench.py tests/bench/first-run.c \
+	tests/bench/bench.py tests/bench/first-run.c tests/bench/sandbox.py \
 	tests/guest/run tests/guest/lib.sh tests/guest/console.py tests/guest/extract-vmlinux.py \
 	tests/guest/agent.sh tests/guest/boot.sh tests/guest/cache.sh tests/guest/console.sh tests/guest/control.sh tests/guest/devices.sh \
 	tests/guest/doctor.sh tests/guest/hostile.sh tests/guest/init.py tests/guest/init.sh tests/guest/power.sh tests/guest/refused.sh \
-	tests/guest/sandbox.sh tests/guest/stop.sh \
+	tests/guest/sandbox.sh tests/guest/stop.sh tests/guest/vsock-peer.c tests/guest/vsock.sh \
 	tests/guest/root/control.sh tests/guest/root/notify.sh tests/guest/root/permission.sh \
 	tests/lab/README.md tests/lab/init tests/lab/lab tests/lab/selftest tests/lab/setup

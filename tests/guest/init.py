@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""agent.py - init and agent in a real guest: see agent.sh, which made its initramfs. Speaks TAP."""
+"""init.py - init and agent in a real guest: see init.sh, which made its initramfs. Speaks TAP."""
 
 import os
 import signal

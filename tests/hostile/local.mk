@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Guests that mean harm: a driver in a unit test, and a program that runs in place of a kernel (tests/guest/hostile.sh).
 if HAVE_CMOCKA
-HOSTILE_TESTS = tests/hostile/driver_test tests/hostile/plugins_test tests/hostile/threads_test
+HOSTILE_TESTS = tests/hostile/driver_test tests/hostile/plugins_test tests/hostile/threads_test tests/hostile/vsock_test
 check_PROGRAMS += $(HOSTILE_TESTS)
 TESTS += $(HOSTILE_TESTS)
 endif
@@ -17,6 +17,11 @@ tests_hostile_threads_test_SOURCES = tests/hostile/threads_test.c
 tests_hostile_threads_test_CFLAGS = $(UNIT_CFLAGS)
 tests_hostile_threads_test_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_hostile_threads_test_LDADD = $(VIRTIO_TEST_WITH)
+tests_hostile_vsock_test_SOURCES = tests/hostile/vsock_test.c tests/hostile/garbage.c tests/hostile/garbage.h \
+	tests/unit/vsock_guest.c tests/unit/vsock_guest.h
+tests_hostile_vsock_test_CFLAGS = $(UNIT_CFLAGS)
+tests_hostile_vsock_test_LDFLAGS = $(VIRTIO_TEST_LINK)
+tests_hostile_vsock_test_LDADD = $(VSOCK_TEST_WITH)
 
 # Not for this machine, so none of the usual flags: no libc, no stack protector, linked to where it is loaded.
 HOSTILE_GUEST = tests/hostile/guest.c tests/hostile/guest-virtio.c
