@@ -57,7 +57,10 @@ def run(command, env, status=0):
     """(seconds from fork to the end, stdout). Output goes to files: a machine that stays behind may hold a pipe open."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begin = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env)
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env)
+        except OSError as e:
+            raise Failed(f"{command[0]}: {e.strerror}") from e
         end = os.pidfd_open(process.pid)
         ended, _, _ = select.select([end], [], [], LIMIT)
         took = time.monotonic() - begin
@@ -214,6 +217,8 @@ class Bench:
     def table(self, title, values, failures, unit, wanted, scale=1.0):
         """Medians, and capsa's ratio to msb with what the project wants it to be at most."""
         values = {name: v for name, v in values.items() if v}
+        if not values:
+            return
         print(f"\n{title}")
         print(f"  {'':24} {'median':>10} {'min':>10} {'max':>10}       runs  ratio to {Msb.name}")
         base = statistics.median(values[Msb.name]) if Msb.name in values else None
@@ -433,12 +438,12 @@ def main():
             try:
                 bench.report["sides"][side.name] = {"version": side.version()}
                 print(f"{side.name}: {bench.report['sides'][side.name]['version']}")
-            except (Failed, OSError) as e:
+            except Failed as e:
                 sides.remove(side)
                 bench.leave_out(side, e)
-        for what in options.what or BENCHES:
+        for what in (options.what or BENCHES) if sides else ():
             print(f"\n{what}:", flush=True)
-            rooted = [Capsa(options, work, root)] if what == "run" else []
+            rooted = [Capsa(options, work, root)] if what == "run" and isinstance(sides[0], Capsa) else []
             BENCHES[what](bench, sides[:1] + rooted + sides[1:], options.runs)
         bench.save()
     return int(bench.failed)
