@@ -293,7 +293,6 @@ int connection_open(struct server *server, int fd)
 		return err;
 	}
 	list_append(&server->connections, &c->link);
-	server->n_connections++;
 	say_hello(c);
 	return 0;
 }
@@ -310,7 +309,6 @@ void connection_destroy(struct connection *c)
 	buffer_free(&c->in);
 	buffer_free(&c->out);
 	list_remove(&c->link);
-	server->n_connections--;
 	server_connection_gone(server, c);
 	free(c);
 }

@@ -111,6 +111,9 @@ static _Noreturn void child(struct exec_plan *plan)
 	if (!plan->cwd || chdir(plan->cwd))
 		if (!plan->cwd_else || chdir(plan->cwd_else))
 			fail(plan, AGENT_STAGE_SETUP, plan->cwd ? plan->cwd : plan->cwd_else);
+	/* What the agent was started with ignored stays so over execve(2). */
+	for (int signo = 1; signo < SIGRTMIN; signo++)
+		signal(signo, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (strchr(plan->argv[0], '/'))

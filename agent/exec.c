@@ -135,8 +135,8 @@ static ssize_t terminal_read(struct outlet *outlet, void *to, size_t room)
 	ssize_t n = outlet_read(outlet, to, room);
 
 	/*
-	 * Nobody has it open. Programs close their output right before they end: a master that were closed now would kill
-	 * them by SIGHUP. And they may open it again.
+	 * Nobody has it open. Programs close their output right before they end: a master that were closed now would
+	 * kill them by SIGHUP. And they may open it again.
 	 */
 	if (n == -EIO)
 		return x->command ? -EAGAIN : 0;
@@ -219,6 +219,7 @@ static void exec_destroy(struct channel *channel)
 {
 	struct exec *x = (struct exec *)channel;
 
+	channel->connection->server->n_execs--;
 	if (x->command)
 		command_abandon(x->command);
 }
@@ -436,6 +437,7 @@ void exec_request(struct connection *connection, uint32_t number, struct agent_r
 	}
 	x = channel_create(connection, number, sizeof *x, &exec_ops);
 	if (x) {
+		connection->server->n_execs++;
 		err = start(x, &words, &stage, cause, sizeof cause);
 		if (err)
 			channel_result(&x->channel, err, stage, cause);

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -36,7 +37,8 @@
 #include "agent/text-file.h"
 
 #define BUTTONS 4
-#define GRACE_MS 5000u  /* of a power button and of signals */
+#define GRACE_MS 5000u /* of a power button and of signals */
+#define LATER_NICE 19
 #define RESTART_MS 1000 /* between two starts of the agent */
 
 struct init {
@@ -279,6 +281,10 @@ _Noreturn void init_run(void)
 	}
 	init.times.mounted = agent_now();
 	start_agent(&init);
+	/* The agent goes first, where there is one processor: it has a command to start. */
+	setpriority(PRIO_PROCESS, 0, LATER_NICE);
+	modules_load_later();
+	setpriority(PRIO_PROCESS, 0, 0);
 	find_buttons(&init);
 	serve(&init);
 }

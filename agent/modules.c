@@ -23,6 +23,8 @@
 
 #define LIST_MAX (64u << 10)
 #define FILES_MAX 256u
+#define GROUPS_MAX 64u
+#define RANKS 4 /* see rank() */
 #define VENDOR_VIRTIO 0x1af4u
 #define VIRTIO_MODERN 0x1040u
 
@@ -122,8 +124,24 @@ static int open_list(struct modules *m)
 	return err;
 }
 
-#define GROUPS_MAX 64u
-#define RANKS 4
+static void close_list(struct modules *m)
+{
+	free(m->devices);
+	free(m->list);
+}
+
+/* All groups with that key, which is whole. */
+static void load_key(struct modules *m, const char *wanted)
+{
+	char *rest = m->list, *key, *files;
+
+	while ((key = next_group(&rest))) {
+		files = key;
+		strsep(&files, " \t");
+		if (strcmp(key, wanted) == 0)
+			load_group(m, files);
+	}
+}
 
 void modules_load_present(void)
 {
@@ -150,8 +168,17 @@ void modules_load_present(void)
 		for (size_t i = 0; i < n; i++)
 			if (groups[i].rank == r)
 				load_group(&m, groups[i].files);
-	free(m.devices);
-	free(m.list);
+	close_list(&m);
+}
+
+void modules_load_later(void)
+{
+	struct modules m = { 0 };
+
+	if (open_list(&m))
+		return;
+	load_key(&m, "later");
+	close_list(&m);
 }
 
 static bool file_system_known(const char *type)
@@ -171,16 +198,11 @@ static bool file_system_known(const char *type)
 void modules_load_file_system(const char *type)
 {
 	struct modules m = { 0 };
-	char *rest, *key, *files;
+	char key[80];
 
 	if (file_system_known(type) || open_list(&m))
 		return;
-	rest = m.list;
-	while ((key = next_group(&rest))) {
-		files = key;
-		strsep(&files, " \t");
-		if (strncmp(key, "fs:", 3) == 0 && strcmp(key + 3, type) == 0)
-			load_group(&m, files);
-	}
-	free(m.list);
+	snprintf(key, sizeof key, "fs:%s", type);
+	load_key(&m, key);
+	close_list(&m);
 }

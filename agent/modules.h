@@ -8,6 +8,7 @@
  *   virtio:N         at the start, where a virtio device with device ID N is on the PCI bus (virtio 1.2, 5)
  *   pci:VVVV:DDDD    at the start, where that PCI function is there (hexadecimal)
  *   fs:NAME          when somebody mounts that type
+ *   later            when the agent serves already: what no command needs (the power button)
  *
  * Order: always, then vsock (19), then the console (3), then the others, each as listed. A file may be named by many
  * groups; it is loaded once. No list: everything is built in.
@@ -19,6 +20,8 @@
 
 /* What this machine needs from the start. /proc is there. What cannot be loaded is said, and done without. */
 void modules_load_present(void);
+/* The "later" ones. */
+void modules_load_later(void);
 /* What "fs:TYPE" lists; nothing where it is built in or there already. */
 void modules_load_file_system(const char *type);
 

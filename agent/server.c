@@ -277,8 +277,27 @@ static int server_open(struct server *s, const struct server_setup *setup)
 	return chdir("/") ? -errno : 0;
 }
 
+/*
+ * The machine may end right after the agent. What was written to a vsock lies in a queue of the kernel's: a close that
+ * lingers returns when the host has answered it, or when the host does not in time (init does not wait for ever,
+ * either).
+ */
+static void hand_over_output(struct server *s)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 1 };
+
+	for (struct link *at = s->connections.next; at != &s->connections; at = at->next) {
+		const int fd = container_of(at, struct connection, link)->watch.fd;
+
+		shutdown(fd, SHUT_RDWR);
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+	}
+}
+
 static void server_close(struct server *s)
 {
+	if (!s->path)
+		hand_over_output(s);
 	while (!list_empty(&s->connections))
 		connection_destroy(container_of(s->connections.next, struct connection, link));
 	/* They have been killed; so their owner's memory is freed, and nobody waits. */
@@ -306,7 +325,7 @@ int server_run(const struct server_setup *setup)
 		return s.listener < 0 ? SERVER_NO_PORT : SERVER_FAILED;
 	}
 	/* Leaving, the commands have had their SIGTERM from init, and their ends are still told. */
-	while (!s.leaving || (s.to_init >= 0 && (!list_empty(&s.commands) || output_left(&s))))
+	while (!s.leaving || (s.to_init >= 0 && (s.n_execs > 0 || output_left(&s))))
 		loop_turn(&s.loop, commands_expire(&s));
 	server_close(&s);
 	return SERVER_DONE;

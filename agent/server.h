@@ -42,7 +42,7 @@ struct server {
 	struct rlimit files;     /* as they were, for commands */
 	struct link connections; /* struct connection */
 	struct link commands;    /* struct command: what must be waited for */
-	unsigned n_connections;
+	unsigned n_execs; /* channels of commands, until their EXIT */
 	bool protected; /* from the out-of-memory killer, which its commands must not inherit */
 	bool leaving;   /* nothing new; ends with the last command and the last byte of output */
 	struct shutdown_order order;
