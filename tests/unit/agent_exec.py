@@ -100,7 +100,7 @@ def a_command_has_nothing_of_the_agents_but_its_streams(agent, c):
     r = c.run(["ls", "/proc/self/fd"])
     assert r.out.split() == [b"0", b"1", b"2", b"3"], r.out  # 3: ls's own
     status = os.fsdecode(c.run(["cat", "/proc/self/status"]).out)
-    assert re.search(r"SigBlk:\s+0+\n", status) and re.search(r"SigIgn:\s+0+\n", status)
+    assert re.search(r"SigBlk:\s+0+\n", status) and re.search(r"SigIgn:\s+0+\n", status), status
     assert c.run(["sh", "-c", "umask"]).out == b"0022\n"
 
 
