@@ -71,8 +71,8 @@ void api_paused(struct api *api);
 /* The machine is about to be taken apart: no more connections come in, and its socket is gone. */
 void api_deafen(struct api *api);
 /*
- * The machine has ended and nothing of it is left: tells whoever waits for that, which takes at most a second. text: one
- * line that says why, or "".
+ * The machine has ended and nothing of it is left: tells whoever waits for that, which takes at most a second. text:
+ * one line that says why, or "".
  */
 void api_ended(struct api *api, enum api_end end, const char *text);
 void api_close(struct api *api); /* NULL is fine */

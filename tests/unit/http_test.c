@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_test.c - the HTTP server of the control socket, with clients of every kind. One thread: the clients are on the loop. */
+/* http_test.c - the HTTP server of the control socket, with clients of every kind. One thread: the clients are on the
+ * loop. */
 #include <errno.h>
 #include <linux/sockios.h>
 #include <setjmp.h>
@@ -61,8 +62,8 @@ static void request(void *ctx, struct http_exchange *x)
 		http_answer(x, 405, "text/plain", "", 0, "GET, PUT");
 		return;
 	}
-	n = snprintf(text, sizeof text, "<%s %s ?%.60s %zu:%.*s>\n", http_method(x), http_path(x), http_query(x), last_body,
-	             last_body > 20 ? 20 : (int)last_body, body);
+	n = snprintf(text, sizeof text, "<%s %s ?%.60s %zu:%.*s>\n", http_method(x), http_path(x), http_query(x),
+	             last_body, last_body > 20 ? 20 : (int)last_body, body);
 	http_answer(x, 200, "text/plain", text, (size_t)n, NULL);
 }
 
@@ -541,7 +542,8 @@ static void old_clients_get_one_answer(void **state)
 	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
 	assert_int_equal(n_requests, 1);
 	free(got);
-	expect_answer("GET /vm HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /vm?2 HTTP/1.0\r\n\r\n", "<GET /vm ?2 0:>");
+	expect_answer("GET /vm HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /vm?2 HTTP/1.0\r\n\r\n",
+	              "<GET /vm ?2 0:>");
 }
 
 static void a_client_that_expects_100_is_told_to_go_on(void **state)
