@@ -576,7 +576,6 @@ void http_server_deafen(struct http_server *s)
 	reactor_timer_set(s->again, -1);
 	close(s->fd);
 	s->fd = -1;
-	unlink(s->path);
 }
 
 static int64_t now_ms(void)
@@ -611,6 +610,9 @@ void http_server_close(struct http_server *s)
 		return;
 	while ((x = LIST_FIRST(&s->connections)))
 		release(x);
+	/* After deafen() another server may have taken the place. */
+	if (s->fd >= 0)
+		unlink(s->path);
 	http_server_deafen(s);
 	reactor_watch_remove(s->watch);
 	if (s->again)

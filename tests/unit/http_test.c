@@ -266,8 +266,28 @@ static void the_socket_is_the_users_alone(void **state)
 	(void)state;
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	http_server_deafen(server);
+	http_server_close(server);
+	server = NULL;
 	assert_int_equal(stat(path, &st), -1);
+}
+
+/* "Is ending" is told from "is not there yet". */
+static void a_deaf_server_refuses_and_leaves_the_file(void **state)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), dirfd;
+	socklen_t len;
+	struct stat st;
+
+	(void)state;
+	http_server_deafen(server);
+	assert_int_equal(path_unix_address(path, &address, &len, &dirfd), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, len), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	http_server_close(server);
+	server = NULL;
+	assert_int_equal(stat(path, &st), 0);
+	close(fd);
 }
 
 static void a_request_in_one_piece_is_answered(void **state)
@@ -847,6 +867,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SERVED(the_socket_is_the_users_alone),
+		SERVED(a_deaf_server_refuses_and_leaves_the_file),
 		SERVED(a_request_in_one_piece_is_answered),
 		SERVED(a_request_may_be_split_at_every_byte),
 		SERVED(a_connection_serves_many_requests),
