@@ -29,7 +29,8 @@ static json_t *get(const char *name, const char *path, struct error *err)
 		return NULL;
 	root = status == 200 ? json_loads(body, 0, NULL) : NULL;
 	if (!root)
-		error_set(err, EPROTO, "the machine \"%s\" gave no proper answer to GET %s (status %d)", name, path, status);
+		error_set(err, EPROTO, "the machine \"%s\" gave no proper answer to GET %s (status %d)", name, path,
+		          status);
 	free(body);
 	return root;
 }
@@ -74,7 +75,8 @@ static void print_text(const json_t *vm, const struct timeline_event *events, si
 	printf("name     %s\n", machines_text(vm, "name"));
 	printf("pid      %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(vm, "pid")));
 	printf("state    %s\n", machines_text(vm, "state"));
-	printf("uptime   %s\n", machines_duration(json_number_value(json_object_get(vm, "uptime_seconds")), buf, sizeof buf));
+	printf("uptime   %s\n",
+	       machines_duration(json_number_value(json_object_get(vm, "uptime_seconds")), buf, sizeof buf));
 	if (paused > 0)
 		printf("paused   %s of that\n", machines_duration(paused, buf, sizeof buf));
 	printf("cpus     %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(vm, "cpus")));

@@ -21,8 +21,8 @@ enum { PATIENCE_MS = 2000 };
 struct row {
 	struct rundir_entry *entry;
 	struct api_client *client;
-	json_t *vm;   /* its answer, or NULL */
-	bool ended;   /* since it was listed */
+	json_t *vm; /* its answer, or NULL */
+	bool ended; /* since it was listed */
 };
 
 static int left(int64_t deadline)

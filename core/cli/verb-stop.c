@@ -13,6 +13,7 @@
 #include "core/base/timeline.h"
 #include "core/cli/verb.h"
 #include "core/control/api-client.h"
+#include "core/control/rundir.h"
 
 enum { ANSWER_MS = 10000 };
 
@@ -28,6 +29,14 @@ static void done(struct stopping *s, int status)
 	api_client_close(s->client);
 	s->client = NULL;
 	s->status = status;
+}
+
+/* It ends without an answer to us. */
+static int wait_until_gone(const char *name)
+{
+	struct error err = { "" };
+
+	return rundir_wait(name, &err) ? fail(EXIT_FAILED, "%s", err.text) : EXIT_OK;
 }
 
 static void ask(struct stopping *s)
@@ -46,7 +55,7 @@ static void ask(struct stopping *s)
 	if (!rc)
 		rc = api_client_send(s->client, "GET", "/vm/end", &err);
 	if (rc == -EPIPE) /* it was about to end anyway */
-		done(s, EXIT_OK);
+		done(s, wait_until_gone(s->name));
 	else if (rc == -ETIMEDOUT)
 		done(s, fail(EXIT_FAILED, "%s; `capsa kill %s` ends it", err.text, s->name));
 	else if (rc)
@@ -77,8 +86,10 @@ static void wait_for(struct stopping *s, int timeout_ms, const char *seconds)
 	if (!rc)
 		tell_end(s->name, body);
 	free(body);
-	if (!rc || rc == -EPIPE)
+	if (!rc)
 		done(s, EXIT_OK);
+	else if (rc == -EPIPE)
+		done(s, wait_until_gone(s->name));
 	else if (rc == -ETIMEDOUT)
 		done(s, fail(EXIT_FAILED, "the guest of \"%s\" did not power off within %s s; `capsa kill %s` ends it",
 		             s->name, seconds, s->name));

@@ -102,9 +102,10 @@ int api_client_open(const char *name, int timeout_ms, struct api_client **out, s
 		rc = c->fd;
 	if (rc == -ETIMEDOUT)
 		error_set(err, ETIMEDOUT, "the machine \"%s\" does not answer", name);
-	else if (rc == -ENOENT || rc == -ECONNREFUSED)
-		/* It is about to end, or its socket is not there yet. */
-		rc = error_set(err, EPIPE, "the machine \"%s\" is ending, or has only begun to start", name);
+	else if (rc == -ECONNREFUSED)
+		rc = error_set(err, EPIPE, "the machine \"%s\" is ending", name);
+	else if (rc == -ENOENT)
+		rc = error_set(err, EAGAIN, "the machine \"%s\" has only begun to start; try again", name);
 	else if (rc)
 		error_set(err, -rc, "cannot connect to %s: %s", path, strerror(-rc));
 out:

@@ -114,14 +114,15 @@ static struct http_exchange *take(struct api *api, enum news news)
 {
 	struct waiter *w;
 
-	LIST_FOREACH(w, &api->waiters, link)
-		if (w->news == news) {
-			struct http_exchange *x = w->exchange;
+	for (w = LIST_FIRST(&api->waiters); w; w = LIST_NEXT(w, link)) {
+		struct http_exchange *x = w->exchange;
 
-			LIST_REMOVE(w, link);
-			free(w);
-			return x;
-		}
+		if (w->news != news)
+			continue;
+		LIST_REMOVE(w, link);
+		free(w);
+		return x;
+	}
 	return NULL;
 }
 
@@ -275,12 +276,13 @@ static void gone(void *ctx, struct http_exchange *x)
 	struct api *api = ctx;
 	struct waiter *w;
 
-	LIST_FOREACH(w, &api->waiters, link)
-		if (w->exchange == x) {
-			LIST_REMOVE(w, link);
-			free(w);
-			return;
-		}
+	for (w = LIST_FIRST(&api->waiters); w; w = LIST_NEXT(w, link)) {
+		if (w->exchange != x)
+			continue;
+		LIST_REMOVE(w, link);
+		free(w);
+		return;
+	}
 }
 
 /* ---- for the machine ---- */

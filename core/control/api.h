@@ -68,11 +68,11 @@ int api_open(struct reactor *reactor, const char *folder, const struct api_machi
              struct error *err);
 /* Every vCPU stands still. */
 void api_paused(struct api *api);
-/* The machine is about to be taken apart: no more connections come in, and its socket is gone. */
+/* The machine is about to be taken apart: no more connections come in. Its socket's file goes with the folder. */
 void api_deafen(struct api *api);
 /*
- * The machine has ended and nothing of it is left: tells whoever waits for that, which takes at most a second. text: one
- * line that says why, or "".
+ * The machine has ended and nothing of it is left: tells whoever waits for that, which takes at most a second. text:
+ * one line that says why, or "".
  */
 void api_ended(struct api *api, enum api_end end, const char *text);
 void api_close(struct api *api); /* NULL is fine */

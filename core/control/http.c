@@ -43,10 +43,10 @@
 enum {
 	BACKLOG = 16,
 	PIPELINE_BUDGET = 16,
-	BUFFER_FIRST = 2048,          /* what most requests fit in */
-	LINGER_MAX = 1024 * 1024,     /* bytes to throw away before the connection is closed all the same */
+	BUFFER_FIRST = 2048,      /* what most requests fit in */
+	LINGER_MAX = 1024 * 1024, /* bytes to throw away before the connection is closed all the same */
 	ACCEPT_BUDGET = 16,
-	ACCEPT_PAUSE_MS = 1000,       /* out of descriptors */
+	ACCEPT_PAUSE_MS = 1000, /* out of descriptors */
 };
 
 enum state { READING, ASKED, WRITING, LINGERING, DEAD };
@@ -576,7 +576,6 @@ void http_server_deafen(struct http_server *s)
 	reactor_timer_set(s->again, -1);
 	close(s->fd);
 	s->fd = -1;
-	unlink(s->path);
 }
 
 static int64_t now_ms(void)
@@ -592,7 +591,7 @@ void http_server_flush(struct http_server *s, int ms)
 	int64_t deadline = now_ms() + ms;
 	struct http_exchange *x;
 
-	LIST_FOREACH(x, &s->connections, link) {
+	for (x = LIST_FIRST(&s->connections); x; x = LIST_NEXT(x, link)) {
 		while (x->state == WRITING && !flush(x)) {
 			struct pollfd p = { .fd = x->fd, .events = POLLOUT };
 			int64_t left = deadline - now_ms();
@@ -611,6 +610,9 @@ void http_server_close(struct http_server *s)
 		return;
 	while ((x = LIST_FIRST(&s->connections)))
 		release(x);
+	/* After deafen() another server may have taken the place. */
+	if (s->fd >= 0)
+		unlink(s->path);
 	http_server_deafen(s);
 	reactor_watch_remove(s->watch);
 	if (s->again)
@@ -642,8 +644,7 @@ const char *http_body(const struct http_exchange *x, size_t *len)
 	return x->in + x->head_len;
 }
 
-void http_answer(struct http_exchange *x, int status, const char *type, const void *body, size_t len,
-                 const char *allow)
+void http_answer(struct http_exchange *x, int status, const char *type, const void *body, size_t len, const char *allow)
 {
 	assert(x->state == ASKED);
 	answer(x, status, type, body, len, allow);

@@ -37,11 +37,14 @@ struct http_setup {
 
 /* *setup is copied, with the path. 0 or -errno with err. */
 int http_server_open(const struct http_setup *setup, struct http_server **out, struct error *err);
-/* Unlinks the socket and takes no connection any more; each of those that there are gets the answer that is due. */
+/*
+ * Takes no connection any more: who tries is refused (ECONNREFUSED), since the socket's file stays, and is the caller's
+ * from then on. Each of the connections that there are gets the answer that is due.
+ */
 void http_server_deafen(struct http_server *server);
 /* Waits, blocking, until all answers that were given are on their way: at most `ms`. */
 void http_server_flush(struct http_server *server, int ms);
-/* Closes what there is; gone() is not called. NULL is fine. */
+/* Closes what there is, and unlinks the socket if it still listens; gone() is not called. NULL is fine. */
 void http_server_close(struct http_server *server);
 
 /* The request, valid until it is answered. HEAD comes as "GET". */

@@ -14,9 +14,9 @@ core_control_libcontrol_a_SOURCES = \
 	core/control/rundir.c core/control/rundir.h \
 	core/control/trace.c core/control/trace.h
 
-dist_check_SCRIPTS += tests/unit/console-verb.sh tests/unit/timeline.sh
-TESTS += tests/unit/console-verb.sh tests/unit/timeline.sh
-EXTRA_DIST += tests/unit/console-verb.py
+dist_check_SCRIPTS += tests/unit/console-verb.sh tests/unit/machine-verbs.sh tests/unit/timeline.sh
+TESTS += tests/unit/console-verb.sh tests/unit/machine-verbs.sh tests/unit/timeline.sh
+EXTRA_DIST += tests/unit/console-verb.py tests/unit/machine-verbs.py
 
 if HAVE_CMOCKA
 CONTROL_TESTS = tests/unit/api_test tests/unit/expect_test tests/unit/http_test tests/unit/metrics_test tests/unit/rundir_test \

@@ -74,7 +74,8 @@ static void print_axis(FILE *f, double ms, int height)
 static void print_bar(FILE *f, const struct timeline_event *events, size_t i, double ms)
 {
 	static const char *const colours[] = { "#0969da", "#1a7f37", "#9a6700", "#8250df", "#bf3989", "#cf222e" };
-	double from = (double)(events[i - 1].ns - events[0].ns) / 1e6, took = (double)(events[i].ns - events[i - 1].ns) / 1e6;
+	double from = (double)(events[i - 1].ns - events[0].ns) / 1e6,
+	       took = (double)(events[i].ns - events[i - 1].ns) / 1e6;
 	double x = NAMES + BARS * (from / ms), width = BARS * (took / ms);
 	int y = HEAD + (int)(i - 1) * ROW;
 
@@ -83,8 +84,8 @@ static void print_bar(FILE *f, const struct timeline_event *events, size_t i, do
 	/* What took no time is seen all the same. */
 	fprintf(f, "</text>\n<rect x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\" rx=\"1.5\" fill=\"%s\"/>\n", x, y,
 	        width < 1 ? 1 : width, BAR, colours[(i - 1) % (sizeof colours / sizeof colours[0])]);
-	fprintf(f, "<text x=\"%.2f\" y=\"%d\" fill=\"#1f2328\">%.*f ms</text>\n", x + (width < 1 ? 1 : width) + 6, y + 13,
-	        took < 10 ? 2 : 0, took);
+	fprintf(f, "<text x=\"%.2f\" y=\"%d\" fill=\"#1f2328\">%.*f ms</text>\n", x + (width < 1 ? 1 : width) + 6,
+	        y + 13, took < 10 ? 2 : 0, took);
 }
 
 char *plot_svg(const char *title, const struct timeline_event *events, size_t n)

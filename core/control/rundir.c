@@ -352,23 +352,49 @@ static int wait_for_lock(int lock)
 	return rc;
 }
 
+/* The lock file of a machine that runs, open but not locked, in *lock; -1 where it has just ended. -ESRCH: none runs. */
+static int find_lock(const char *name, int *lock, struct error *err)
+{
+	char *folder = rundir_find(name, err), *path;
+	int rc = 0;
+
+	*lock = -1;
+	if (!folder)
+		return -ESRCH;
+	path = path_join(folder, "lock");
+	free(folder);
+	if (!path)
+		return error_set(err, ENOMEM, "no memory");
+	*lock = lock_open(path, 0);
+	if (*lock < 0 && errno != ENOENT)
+		rc = error_set(err, errno, "%s: %s", path, strerror(errno));
+	free(path);
+	return rc;
+}
+
+int rundir_wait(const char *name, struct error *err)
+{
+	int lock, rc = find_lock(name, &lock, err);
+
+	if (rc)
+		return rc == -ESRCH ? 0 : rc;
+	if (lock < 0)
+		return 0;
+	rc = wait_for_lock(lock);
+	close(lock);
+	return rc ? error_set(err, -rc, "cannot wait for the machine \"%s\": %s", name, strerror(-rc)) : 0;
+}
+
 int rundir_kill(const char *name, struct error *err)
 {
-	char *folder = rundir_find(name, err), *path = NULL;
-	int rc = 0, lock = -1;
+	int lock, rc = find_lock(name, &lock, err);
 	char text[32] = "";
 	struct error gone;
 	long pid;
 
-	if (!folder)
-		return -ESRCH;
-	path = path_join(folder, "lock");
-	lock = path ? lock_open(path, 0) : -1;
-	if (!path) {
-		rc = error_set(err, ENOMEM, "no memory");
-	} else if (lock < 0) {
-		rc = errno == ENOENT ? 0 : error_set(err, errno, "%s: %s", path, strerror(errno));
-	} else if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+	if (rc)
+		return rc;
+	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0) {
 		/* Who holds the lock lives: the number is that of no other process. */
 		pid = pread(lock, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 		if (pid <= 1)
@@ -380,8 +406,6 @@ int rundir_kill(const char *name, struct error *err)
 	}
 	if (lock >= 0)
 		close(lock);
-	free(path);
-	free(folder);
 	/* Finds the folder of a killed one, and removes it; a new machine of that name stays. */
 	if (!rc)
 		free(rundir_find(name, &gone));

@@ -39,6 +39,9 @@ struct rundir_entry {
 long rundir_list(struct rundir_entry **out, struct error *err);
 void rundir_list_free(struct rundir_entry *list, long n);
 
+/* Waits, blocking, until machine `name` has ended; at once where none runs. 0, or -errno with err. */
+int rundir_wait(const char *name, struct error *err);
+
 /*
  * Kills the process of machine `name` by SIGKILL, waits until it has ended, and removes its folder. 0 also where it
  * has ended by itself; -errno with err.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm-control.c - joins a vm to its control socket (core/control/api.h): what the requests do, and what there is to tell.
- * Called by vm-run.c; on the main loop, whose handlers run only while there is a machine.
+ * vm-control.c - joins a vm to its control socket (core/control/api.h): what the requests do, and what there is to
+ * tell. Called by vm-run.c; on the main loop, whose handlers run only while there is a machine.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -87,8 +87,8 @@ static int resume_machine(void *ctx, struct error *err)
 /* Where the counters of one part of the machine go. */
 struct counting {
 	struct metrics *metrics;
-	const char *prefix;         /* "capsa_device_" */
-	const char *label, *value;  /* or NULL */
+	const char *prefix;        /* "capsa_device_" */
+	const char *label, *value; /* or NULL */
 };
 
 static void counter(void *ctx, const char *name, const char *help, uint64_t value)
@@ -133,11 +133,11 @@ static void memory_gauges(struct metrics *m)
 	if (!f)
 		return;
 	if (fscanf(f, "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident, &shared) == 3 && resident >= shared) {
-		metrics_add(m, METRICS_GAUGE, "process_resident_memory_bytes", "Memory in use, the guest's included.", NULL,
-		            NULL, (double)resident * page);
+		metrics_add(m, METRICS_GAUGE, "process_resident_memory_bytes", "Memory in use, the guest's included.",
+		            NULL, NULL, (double)resident * page);
 		metrics_add(m, METRICS_GAUGE, "capsa_private_memory_bytes",
-		            "Memory in use that is shared with no file: anonymous pages, the guest's included.", NULL, NULL,
-		            (double)(resident - shared) * page);
+		            "Memory in use that is shared with no file: anonymous pages, the guest's included.", NULL,
+		            NULL, (double)(resident - shared) * page);
 	}
 	fclose(f);
 }
@@ -148,17 +148,18 @@ static void metrics(void *ctx, struct metrics *m)
 	struct timespec cpu;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	metrics_add(m, METRICS_COUNTER, "process_cpu_seconds_total", "Processor time of all threads, in the guest too.", NULL,
-	            NULL, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+	metrics_add(m, METRICS_COUNTER, "process_cpu_seconds_total", "Processor time of all threads, in the guest too.",
+	            NULL, NULL, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
 	memory_gauges(m);
 	metrics_add(m, METRICS_GAUGE, "capsa_vcpus", "The guest's processors.", NULL, NULL, vm->config->cpus);
 	metrics_add(m, METRICS_GAUGE, "capsa_memory_bytes", "The guest's memory, used or not.", NULL, NULL,
 	            (double)vm->config->memory);
 	metrics_add(m, METRICS_GAUGE, "capsa_uptime_seconds", "Time since the machine was first started.", NULL, NULL,
 	            uptime(vm));
-	metrics_add(m, METRICS_GAUGE, "capsa_paused", "1 while the machine is paused.", NULL, NULL, vm->pause == VM_PAUSED);
-	metrics_add(m, METRICS_COUNTER, "capsa_paused_seconds_total", "Time for which the machine was paused.", NULL, NULL,
-	            seconds(vm_paused_ns(vm)));
+	metrics_add(m, METRICS_GAUGE, "capsa_paused", "1 while the machine is paused.", NULL, NULL,
+	            vm->pause == VM_PAUSED);
+	metrics_add(m, METRICS_COUNTER, "capsa_paused_seconds_total", "Time for which the machine was paused.", NULL,
+	            NULL, seconds(vm_paused_ns(vm)));
 	exit_counters(vm, m);
 	part_counters(vm, m);
 }

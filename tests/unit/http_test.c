@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* http_test.c - the HTTP server of the control socket, with clients of every kind. One thread: the clients are on the loop. */
+/* http_test.c - the HTTP server of the control socket, with clients of every kind. One thread: the clients are on the
+ * loop. */
 #include <errno.h>
 #include <linux/sockios.h>
 #include <setjmp.h>
@@ -61,8 +62,8 @@ static void request(void *ctx, struct http_exchange *x)
 		http_answer(x, 405, "text/plain", "", 0, "GET, PUT");
 		return;
 	}
-	n = snprintf(text, sizeof text, "<%s %s ?%.60s %zu:%.*s>\n", http_method(x), http_path(x), http_query(x), last_body,
-	             last_body > 20 ? 20 : (int)last_body, body);
+	n = snprintf(text, sizeof text, "<%s %s ?%.60s %zu:%.*s>\n", http_method(x), http_path(x), http_query(x),
+	             last_body, last_body > 20 ? 20 : (int)last_body, body);
 	http_answer(x, 200, "text/plain", text, (size_t)n, NULL);
 }
 
@@ -265,8 +266,28 @@ static void the_socket_is_the_users_alone(void **state)
 	(void)state;
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	http_server_deafen(server);
+	http_server_close(server);
+	server = NULL;
 	assert_int_equal(stat(path, &st), -1);
+}
+
+/* "Is ending" is told from "is not there yet". */
+static void a_deaf_server_refuses_and_leaves_the_file(void **state)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), dirfd;
+	socklen_t len;
+	struct stat st;
+
+	(void)state;
+	http_server_deafen(server);
+	assert_int_equal(path_unix_address(path, &address, &len, &dirfd), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, len), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	http_server_close(server);
+	server = NULL;
+	assert_int_equal(stat(path, &st), 0);
+	close(fd);
 }
 
 static void a_request_in_one_piece_is_answered(void **state)
@@ -541,7 +562,8 @@ static void old_clients_get_one_answer(void **state)
 	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
 	assert_int_equal(n_requests, 1);
 	free(got);
-	expect_answer("GET /vm HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /vm?2 HTTP/1.0\r\n\r\n", "<GET /vm ?2 0:>");
+	expect_answer("GET /vm HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /vm?2 HTTP/1.0\r\n\r\n",
+	              "<GET /vm ?2 0:>");
 }
 
 static void a_client_that_expects_100_is_told_to_go_on(void **state)
@@ -845,6 +867,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SERVED(the_socket_is_the_users_alone),
+		SERVED(a_deaf_server_refuses_and_leaves_the_file),
 		SERVED(a_request_in_one_piece_is_answered),
 		SERVED(a_request_may_be_split_at_every_byte),
 		SERVED(a_connection_serves_many_requests),

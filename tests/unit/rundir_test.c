@@ -283,6 +283,22 @@ static void a_machine_that_hangs_is_killed_and_its_folder_removed(void **state)
 	assert_int_equal(rundir_kill("box", &err), -ESRCH);
 }
 
+static void who_waits_for_a_machine_waits_for_its_process(void **state)
+{
+	pid_t child = make_and_hang("box"), helper;
+	siginfo_t info;
+	int status;
+
+	(void)state;
+	assert_int_equal(rundir_wait("none", &err), 0);
+	helper = fork();
+	if (helper == 0)
+		_exit(kill(child, SIGKILL) == 0 ? 0 : 1);
+	assert_int_equal(rundir_wait("box", &err), 0);
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED), 0);
+	assert_int_equal(waitpid(helper, &status, 0), helper);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +312,7 @@ int main(void)
 		TEST(of_many_starts_at_once_one_wins),
 		TEST(a_list_has_those_that_run_and_cleans_up_the_others),
 		TEST(a_machine_that_hangs_is_killed_and_its_folder_removed),
+		TEST(who_waits_for_a_machine_waits_for_its_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,8 @@ static void threads_mark_at_once_and_no_mark_is_one_too_many(void **state)
 	pthread_join(b, NULL);
 	assert_int_equal(timeline_read(&timeline, events), TIMELINE_MARKS_MAX);
 	for (int i = 0; i < TIMELINE_MARKS_MAX; i++)
-		assert_true(strcmp(events[i].name, "aaaaaaaaaaaaaaaa") == 0 || strcmp(events[i].name, "bbbbbbbbbbbbbbbb") == 0);
+		assert_true(strcmp(events[i].name, "aaaaaaaaaaaaaaaa") == 0 ||
+		            strcmp(events[i].name, "bbbbbbbbbbbbbbbb") == 0);
 }
 
 static const struct timeline_event three[] = {
@@ -135,7 +136,7 @@ static void few_marks_make_a_picture_too(void **state)
 static int write_both(const char *folder)
 {
 	static const struct timeline_event odd[] = {
-		{ "begin", 1 },    { "\x01\x1f\x7f", 1500 }, { "]]>--<!-- &amp;", 900000 },
+		{ "begin", 1 },       { "\x01\x1f\x7f", 1500 }, { "]]>--<!-- &amp;", 900000 },
 		{ "'\"\\", 1000000 }, { "long", 99000000000 },
 	};
 	char path[256], *text[2] = { plot_svg("<odd> & \"even\"", odd, 5), trace_json(odd, 5, 1) };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vcpu_test.c - a vCPU's thread over a KVM that is played: it leaves the guest, stands still and goes on as it is told. */
+/* vcpu_test.c - a vCPU's thread over a KVM that is played: it leaves the guest, stands still and goes on as it is told.
+ */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
