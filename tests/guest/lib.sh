@@ -146,9 +146,13 @@ wait_for_line() {
 attended() {
 	local name=$1
 	shift
-	coproc console { exec "$capsa" -c "$work/$name.conf" "$@" 2>"$work/messages.txt"; }
+	[ -z "${console-}" ] || exec {console[0]}<&- {console[1]}>&-
+	coproc machine { exec "$capsa" -c "$work/$name.conf" "$@" 2>"$work/messages.txt"; }
 	# shellcheck disable=SC2154 # coproc sets it
-	pid=$console_PID
+	pid=$machine_PID
+	# Copies: bash closes its own when the machine ends, and what it said last may not have been read then.
+	# shellcheck disable=SC2154
+	exec {console[0]}<&"${machine[0]}" {console[1]}>&"${machine[1]}"
 }
 
 # hear PATTERN: reads the attended console until a line has it

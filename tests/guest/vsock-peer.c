@@ -262,6 +262,8 @@ static int do_listen(const char *text)
 	socklen_t len;
 	int fd = make_socket(text, &to, &len, &via);
 
+	if (to.ss_family == AF_UNIX)
+		unlink(((struct sockaddr_un *)&to)->sun_path); /* an earlier peer's */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&to, len) || listen(fd, 1024))
 		die(text);
 	return fd;

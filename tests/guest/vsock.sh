@@ -62,11 +62,11 @@ guest_to_host() {
 # Into a listening port, by CONNECT, and out of the host's end of a guest's connection.
 host_to_guest() {
 	with_vsock down
+	serve source -c listen "unix:$work/app" source $size || return
 	attended down --append "$(run_words "vsock-peer -c listen vsock:4294967295:3000 sink && vsock-peer -c listen vsock:4294967295:77 sink &&
 		vsock-peer -c connect vsock:2:3002 sink")"
 	hear listening && "$peer" -c connect "unix:$work/stream" source $size || return
 	hear listening && "$peer" -c connect "via:77:$socket" source $size || return
-	serve source -c listen "unix:$work/app" source $size || return
 	hear 'capsa.run exit 0' && wait "$served" && wait "$pid" && nothing_is_left
 }
 
