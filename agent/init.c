@@ -157,6 +157,8 @@ static void start_agent(struct init *init)
 	close(init->orders[0]);
 	for (unsigned i = 0; i < init->n_buttons; i++)
 		close(init->buttons[i]);
+	/* The one before this one may have been given another root. */
+	mounts_find_root();
 	_exit(server_run(&setup));
 }
 

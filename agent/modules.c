@@ -130,15 +130,15 @@ static void close_list(struct modules *m)
 	free(m->list);
 }
 
-/* All groups with that key, which is whole. */
-static void load_key(struct modules *m, const char *wanted)
+/* All groups whose key is that, or begins with it. */
+static void load_key(struct modules *m, const char *wanted, bool begins)
 {
 	char *rest = m->list, *key, *files;
 
 	while ((key = next_group(&rest))) {
 		files = key;
 		strsep(&files, " \t");
-		if (strcmp(key, wanted) == 0)
+		if (strcmp(key, wanted) == 0 || (begins && strncmp(key, wanted, strlen(wanted)) == 0))
 			load_group(m, files);
 	}
 }
@@ -177,7 +177,17 @@ void modules_load_later(void)
 
 	if (open_list(&m))
 		return;
-	load_key(&m, "later");
+	load_key(&m, "later", false);
+	close_list(&m);
+}
+
+void modules_load_file_systems(void)
+{
+	struct modules m = { 0 };
+
+	if (open_list(&m))
+		return;
+	load_key(&m, "fs:", true);
 	close_list(&m);
 }
 
@@ -203,6 +213,6 @@ void modules_load_file_system(const char *type)
 	if (file_system_known(type) || open_list(&m))
 		return;
 	snprintf(key, sizeof key, "fs:%s", type);
-	load_key(&m, key);
+	load_key(&m, key, false);
 	close_list(&m);
 }

@@ -22,6 +22,8 @@
 void modules_load_present(void);
 /* The "later" ones. */
 void modules_load_later(void);
+/* All "fs:" ones. */
+void modules_load_file_systems(void);
 /* What "fs:TYPE" lists; nothing where it is built in or there already. */
 void modules_load_file_system(const char *type);
 

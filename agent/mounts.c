@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/folder.h"
 #include "agent/log.h"
@@ -124,6 +126,54 @@ static void split_options(const char *options, unsigned long *set, char *data)
 	}
 }
 
+/* ---- another root ---- */
+
+#define NEW_ROOT "/.capsa-root" /* until it is moved to "/" */
+
+int mounts_find_root(void)
+{
+	/* ".." of the root is the root, but with what is mounted there (path_resolution(7)). */
+	if (chdir("/..") || chroot("."))
+		return -errno;
+	return chdir("/") ? -errno : 0;
+}
+
+/* One that cannot be moved stays behind: a root that cannot be written to may lack the folder. */
+static void move_into(const char *root, const char *target)
+{
+	char to[64];
+
+	snprintf(to, sizeof to, "%s%s", root, target);
+	if (mkdir(to, 0755) && errno != EEXIST)
+		agent_log("cannot make %s in the new root: %s", target, strerror(errno));
+	else if (mount(target, to, NULL, MS_MOVE, NULL))
+		agent_log("cannot move %s into the new root: %s", target, strerror(errno));
+}
+
+static int switch_root(void)
+{
+	static const char *const moved[] = { "/dev", "/proc", "/sys", "/run", "/tmp" };
+
+	/* Their files are out of reach afterwards. */
+	modules_load_file_systems();
+	for (size_t i = 0; i < sizeof moved / sizeof *moved; i++)
+		move_into(NEW_ROOT, moved[i]);
+	/* Not chroot(2) alone: the kernel makes no user namespace for who has another root than the mounts have. */
+	if (mount(NEW_ROOT, "/", NULL, MS_MOVE, NULL))
+		return -errno;
+	return mounts_find_root();
+}
+
+static int mount_and_switch(const char *source, const char *type, const char *options, const char **what)
+{
+	char target[] = NEW_ROOT;
+	int err = mounts_add(source, target, type, options, what);
+
+	if (*what == target)
+		*what = "/";
+	return err ? err : switch_root();
+}
+
 int mounts_add(const char *source, char *target, const char *type, const char *options, const char **what)
 {
 	const unsigned long of_bind = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME;
@@ -132,13 +182,19 @@ int mounts_add(const char *source, char *target, const char *type, const char *o
 	int err;
 
 	*what = target;
-	err = folder_make_all(target, 0755);
-	if (err)
-		return err;
 	data = malloc(strlen(options) + 1);
 	if (!data)
 		return -ENOMEM;
 	split_options(options, &set, data);
+	if (strcmp(target, "/") == 0 && !(set & MS_REMOUNT)) {
+		free(data);
+		return mount_and_switch(source, type, options, what);
+	}
+	err = folder_make_all(target, 0755);
+	if (err) {
+		free(data);
+		return err;
+	}
 	if (!(set & (MS_BIND | MS_REMOUNT)) && *type)
 		modules_load_file_system(type);
 	err = mount(source, target, *type ? type : NULL, set, *data ? data : NULL) ? -errno : 0;

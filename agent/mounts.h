@@ -11,11 +11,17 @@ void mounts_first(void);
 void mounts_rest(void);
 
 /*
- * As mount(8): `options` separated by commas, those that are no flags go to the file system. The target is made if need
- * be
- * ("/" is no target of this one). 0 or -errno, with *what saying what it is about (a path or the type).
+ * As mount(8): `options` separated by commas, those that are no flags go to the file system. The target is made where it
+ * is missing. 0 or -errno, with *what saying what it is about (a path or the type).
+ *
+ * With the target "/" it becomes the root of the caller and of whatever it starts from now on, as by switch_root(8): /dev,
+ * /proc, /sys, /run and /tmp move there. Processes that run already keep what they have. A caller that was started
+ * afterwards with another root gets there by mounts_find_root().
  */
 int mounts_add(const char *source, char *target, const char *type, const char *options, const char **what);
+
+/* To the topmost of what is mounted on "/". Nothing changes where nothing is. 0 or -errno. */
+int mounts_find_root(void);
 
 /* Everything with a disk or a host behind it: taken off, or read-only where it is in use. */
 void mounts_end(void);

@@ -95,7 +95,10 @@ enum agent_type {
 	 * (bytes), uptime (seconds), time (seconds since 1970), agent, and "mount" any number of times (a line of /proc/mounts).
 	 */
 	AGENT_INFO = 25,
-	/* string source, string target (made if need be), string type, string options (as mount -o). RESULT. */
+	/*
+	 * string source, string target (made if need be), string type, string options (as mount -o). RESULT. The target "/"
+	 * makes it the root of all that follows, as switch_root(8): /dev, /proc, /sys, /run and /tmp go along.
+	 */
 	AGENT_MOUNT = 26,
 	/*
 	 * u32 mode (enum agent_shutdown), u32 grace in milliseconds between SIGTERM and SIGKILL for what runs. RESULT comes

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/log.h"
 #include "agent/mounts.h"
 #include "agent/protocol.h"
 
@@ -57,9 +56,8 @@ _Noreturn void shutdown_machine(const struct shutdown_order *order)
 	kill(-1, SIGCONT);
 	if (!reap_until(agent_now() + order->grace_ms * UINT64_C(1000000)))
 		shutdown_kill_all();
-	/* Where commands have another root than init: there the mounts are. See man 2 pivot_root for "/..". */
-	if (chdir("/..") || chroot("."))
-		agent_log("cannot find the root");
+	/* There the mounts are, and /proc. */
+	mounts_find_root();
 	sync();
 	mounts_end();
 	sync();

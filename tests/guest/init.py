@@ -219,6 +219,23 @@ def an_agent_that_was_killed_ends_its_commands_and_comes_back(m):
     assert "agent was killed by signal 9" in m.console()
 
 
+def another_root_is_that_of_all_commands_and_of_the_next_agent(m):
+    m.sh("mkdir /upper; mount -t tmpfs none /upper; mkdir /upper/u /upper/w; echo old >/only-below")
+    r = m.link.ask(A.MOUNT, s("overlay") + s("/") + s("overlay") + s("lowerdir=/,upperdir=/upper/u,workdir=/upper/w"))
+    assert r.result[0] == 0, r.result
+    for _ in range(2):
+        r = m.sh("grep -q '^overlay / overlay ' /proc/mounts && cat /only-below && touch /written && ls /dev/null /dev/pts/ptmx /sys/kernel /tmp >/dev/null"
+                 " && unshare -U true && echo fine")
+        assert r.out == b"old\nfine\n", (r.out, r.err, m.console())
+        assert m.link.ask(A.STAT, s("/written") + u32(0)).result[0] == 0
+        r = m.link.open(A.EXEC, A.execute(["sh", "-c", "kill -9 $PPID"]))
+        try:
+            r.done()
+        except A.Gone:
+            pass
+        m.link = m.accept()
+
+
 def what_runs_is_told_before_the_machine_powers_off(m):
     k = m.connect()
     r = k.open(A.EXEC, A.execute(["sh", "-c", "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.01; done"]))
@@ -243,7 +260,7 @@ FIRST = [the_guest_is_ready_with_all_that_init_mounts, modules_of_devices_that_a
          a_file_system_is_mounted_with_its_module_and_options, the_clock_is_set,
          commands_run_as_users_on_terminals_and_have_no_privilege_of_the_agents, orphans_are_reaped_by_init,
          no_space_is_an_error_and_no_memory_is_told, many_clients_and_commands_at_once,
-         an_agent_that_was_killed_ends_its_commands_and_comes_back, what_runs_is_told_before_the_machine_powers_off]
+         an_agent_that_was_killed_ends_its_commands_and_comes_back, another_root_is_that_of_all_commands_and_of_the_next_agent, what_runs_is_told_before_the_machine_powers_off]
 
 
 def attempt(test, machine):
