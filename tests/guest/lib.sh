@@ -146,12 +146,14 @@ wait_for_line() {
 attended() {
 	local name=$1
 	shift
+	# shellcheck disable=SC1083 # bash takes elements of arrays there
 	[ -z "${console-}" ] || exec {console[0]}<&- {console[1]}>&-
 	coproc machine { exec "$capsa" -c "$work/$name.conf" "$@" 2>"$work/messages.txt"; }
 	# shellcheck disable=SC2154 # coproc sets it
 	pid=$machine_PID
 	# Copies: bash closes its own when the machine ends, and what it said last may not have been read then.
 	# shellcheck disable=SC2154
+	# shellcheck disable=SC1083
 	exec {console[0]}<&"${machine[0]}" {console[1]}>&"${machine[1]}"
 }
 
