@@ -197,22 +197,14 @@ static void exec_resize(struct channel *channel, unsigned rows, unsigned columns
 		terminal_resize(x->output.watch.fd, rows, columns);
 }
 
-static void cut(struct outlet *outlet)
-{
-	outlet->cut = true;
-	if (outlet->open)
-		outlet_grant(outlet, 0);
-}
-
 static void exec_cancel(struct channel *channel)
 {
 	struct exec *x = (struct exec *)channel;
 
 	if (x->command)
 		command_kill(x->command);
-	/* What there is credit for still goes out; nobody waits for more of it. */
-	cut(&x->output);
-	cut(&x->error);
+	outlet_cut(&x->output);
+	outlet_cut(&x->error);
 }
 
 static void exec_destroy(struct channel *channel)

@@ -272,6 +272,8 @@ _Noreturn void init_run(void)
 	struct init init = { .times.began = agent_now() };
 
 	mounts_first();
+	/* Mostly the kernel's log, up to now: the console's driver is a module. */
+	open_console();
 	modules_load_present();
 	open_console();
 	mounts_rest();
@@ -287,6 +289,8 @@ _Noreturn void init_run(void)
 	setpriority(PRIO_PROCESS, 0, LATER_NICE);
 	modules_load_later();
 	setpriority(PRIO_PROCESS, 0, 0);
+	/* The console may have been among them. */
+	open_console();
 	find_buttons(&init);
 	serve(&init);
 }

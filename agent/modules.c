@@ -22,40 +22,43 @@
 #include "agent/text-file.h"
 
 #define LIST_MAX (64u << 10)
-#define FILES_MAX 256u
 #define GROUPS_MAX 64u
-#define RANKS 4 /* see rank() */
 #define VENDOR_VIRTIO 0x1af4u
 #define VIRTIO_MODERN 0x1040u
 
 struct modules {
 	char *list;
 	char *devices; /* /proc/bus/pci/devices */
-	const char *loaded[FILES_MAX];
-	size_t n_loaded;
 };
 
-static bool loaded_before(const struct modules *m, const char *file)
+/*
+ * Groups share files, and the kernel reads, unpacks and verifies a module before it finds that it has it.
+ * "/a/virtio-rng.ko" is /sys/module/virtio_rng.
+ */
+static bool is_loaded(const char *file)
 {
-	for (size_t i = 0; i < m->n_loaded; i++)
-		if (strcmp(m->loaded[i], file) == 0)
-			return true;
-	return false;
+	const char *name = strrchr(file, '/');
+	char path[256];
+	size_t start = (size_t)snprintf(path, sizeof path, "/sys/module/");
+
+	snprintf(path + start, sizeof path - start, "%s", name ? name + 1 : file);
+	path[start + strcspn(path + start, ".")] = '\0';
+	for (char *at = path + start; (at = strchr(at, '-'));)
+		*at = '_';
+	return access(path, F_OK) == 0;
 }
 
-static void load_file(struct modules *m, const char *file)
+static void load_file(const char *file)
 {
 	int fd;
 
-	if (loaded_before(m, file))
+	if (is_loaded(file))
 		return;
 	fd = open(file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
 		agent_log("cannot load %s: %s", file, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	if (m->n_loaded < FILES_MAX)
-		m->loaded[m->n_loaded++] = file;
 }
 
 /* "BBDD\tVVVVDDDD\t...", one a line. */
@@ -72,25 +75,31 @@ static bool pci_present(const struct modules *m, unsigned vendor, unsigned devic
 	return false;
 }
 
-/* When a group is loaded; lower is earlier, negative: not at the start. */
-static int rank(const struct modules *m, const char *key)
+/* When a group is loaded; lower is earlier. */
+enum rank { RANK_ALWAYS, RANK_VSOCK, RANK_CONSOLE, RANK_DEVICE, RANK_LATER, RANK_NEVER };
+
+static enum rank rank(const struct modules *m, const char *key)
 {
 	unsigned id, vendor, device;
 	int end = 0;
 
 	if (strcmp(key, "always") == 0)
-		return 0;
+		return RANK_ALWAYS;
+	if (strcmp(key, "later") == 0 || strncmp(key, "acpi:", 5) == 0)
+		return RANK_LATER;
+	if (strncmp(key, "later:", 6) == 0)
+		return rank(m, key + 6) == RANK_NEVER ? RANK_NEVER : RANK_LATER;
 	if (sscanf(key, "virtio:%u%n", &id, &end) == 1 && !key[end] && id < 0x40) {
 		if (!pci_present(m, VENDOR_VIRTIO, VIRTIO_MODERN + id))
-			return -1;
-		return id == VIRTIO_ID_VSOCK ? 1 : id == VIRTIO_ID_CONSOLE ? 2 : 3;
+			return RANK_NEVER;
+		return id == VIRTIO_ID_VSOCK ? RANK_VSOCK : id == VIRTIO_ID_CONSOLE ? RANK_CONSOLE : RANK_DEVICE;
 	}
 	if (sscanf(key, "pci:%4x:%4x%n", &vendor, &device, &end) == 2 && !key[end])
-		return pci_present(m, vendor, device) ? 3 : -1;
-	return -1;
+		return pci_present(m, vendor, device) ? RANK_DEVICE : RANK_NEVER;
+	return RANK_NEVER;
 }
 
-/* The next line's words, each with a NUL behind it in place; two NULs end the last one. NULL at the end. */
+/* The next line that says something, with a NUL at its end in place. NULL: there is none. */
 static char *next_group(char **rest)
 {
 	for (;;) {
@@ -106,13 +115,13 @@ static char *next_group(char **rest)
 	}
 }
 
-static void load_group(struct modules *m, char *files)
+static void load_group(char *files)
 {
 	char *file;
 
 	while ((file = strsep(&files, " \t")))
 		if (*file)
-			load_file(m, file);
+			load_file(file);
 }
 
 static int open_list(struct modules *m)
@@ -124,31 +133,30 @@ static int open_list(struct modules *m)
 	return err;
 }
 
-static void close_list(struct modules *m)
+/* Those of file systems: of `type`, or all (NULL). */
+static void load_file_systems(const char *type)
 {
-	free(m->devices);
-	free(m->list);
-}
+	struct modules m = { 0 };
+	char *rest, *key, *files;
 
-/* All groups whose key is that, or begins with it. */
-static void load_key(struct modules *m, const char *wanted, bool begins)
-{
-	char *rest = m->list, *key, *files;
-
+	if (open_list(&m))
+		return;
+	rest = m.list;
 	while ((key = next_group(&rest))) {
 		files = key;
 		strsep(&files, " \t");
-		if (strcmp(key, wanted) == 0 || (begins && strncmp(key, wanted, strlen(wanted)) == 0))
-			load_group(m, files);
+		if (strncmp(key, "fs:", 3) == 0 && (!type || strcmp(key + 3, type) == 0))
+			load_group(files);
 	}
+	free(m.list);
 }
 
-void modules_load_present(void)
+static void load_ranks(enum rank from, enum rank to)
 {
 	struct modules m = { 0 };
 	struct {
 		char *files;
-		int rank;
+		enum rank rank;
 	} groups[GROUPS_MAX];
 	size_t n = 0;
 	char *rest, *key;
@@ -164,31 +172,27 @@ void modules_load_present(void)
 		groups[n].rank = rank(&m, key);
 		n++;
 	}
-	for (int r = 0; r < RANKS; r++)
+	for (unsigned r = from; r <= to; r++)
 		for (size_t i = 0; i < n; i++)
 			if (groups[i].rank == r)
-				load_group(&m, groups[i].files);
-	close_list(&m);
+				load_group(groups[i].files);
+	free(m.devices);
+	free(m.list);
+}
+
+void modules_load_present(void)
+{
+	load_ranks(RANK_ALWAYS, RANK_DEVICE);
 }
 
 void modules_load_later(void)
 {
-	struct modules m = { 0 };
-
-	if (open_list(&m))
-		return;
-	load_key(&m, "later", false);
-	close_list(&m);
+	load_ranks(RANK_LATER, RANK_LATER);
 }
 
 void modules_load_file_systems(void)
 {
-	struct modules m = { 0 };
-
-	if (open_list(&m))
-		return;
-	load_key(&m, "fs:", true);
-	close_list(&m);
+	load_file_systems(NULL);
 }
 
 static bool file_system_known(const char *type)
@@ -207,12 +211,6 @@ static bool file_system_known(const char *type)
 
 void modules_load_file_system(const char *type)
 {
-	struct modules m = { 0 };
-	char key[80];
-
-	if (file_system_known(type) || open_list(&m))
-		return;
-	snprintf(key, sizeof key, "fs:%s", type);
-	load_key(&m, key, false);
-	close_list(&m);
+	if (!file_system_known(type))
+		load_file_systems(type);
 }

@@ -84,12 +84,19 @@ static void accept_run(struct task *task)
 	struct server *s = container_of(task, struct server, accept_task);
 
 	for (int i = 0; i < ACCEPTS; i++) {
-		int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_vm peer = { 0 };
+		socklen_t len = sizeof peer;
+		int fd = accept4(s->listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		/* Out of descriptors: goes on when a connection ends. */
 		if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
 			return;
-		if (fd >= 0)
+		if (fd < 0)
+			continue;
+		/* Where the kernel has a loopback for vsock, any user of the guest could ask for commands as root. */
+		if (!s->path && peer.svm_cid != VMADDR_CID_HOST)
+			close(fd);
+		else
 			connection_open(s, fd);
 	}
 	loop_queue(&s->loop, task);
@@ -188,17 +195,19 @@ static int listen_vsock(void)
 	return listen_on(AF_VSOCK, (const struct sockaddr *)&address, sizeof address);
 }
 
-/* A socket that is there is replaced: this is for tests, which have a folder of their own. */
+/* A socket that is there is replaced, but nothing else. */
 static int listen_unix(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat st;
 	mode_t before;
 	int fd;
 
 	if (strlen(path) >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	unlink(path);
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
 	before = umask(0177);
 	fd = listen_on(AF_UNIX, (const struct sockaddr *)&address, sizeof address);
 	umask(before);

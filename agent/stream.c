@@ -53,7 +53,9 @@ static void outlet_run(struct task *task)
 		outlet_finish(o, 0);
 		return;
 	}
-	/* An end that nobody announced needs a look to be seen, and that needs a byte of credit: the client's to give. */
+	/* An end that nobody announced needs a look to be seen, and that needs a byte of credit: the client's to give.
+	 */
+	o->starved = room == 0;
 	if (!o->ready || room == 0)
 		return;
 	if (!connection_has_room(connection)) {
@@ -74,7 +76,9 @@ static void outlet_run(struct task *task)
 		loop_queue(loop_of(o->channel), &o->task);
 	} else if (n == -EAGAIN && !o->last) {
 		o->ready = false;
-	} else if (n != -ENOBUFS) {
+	} else if (n == -ENOBUFS) {
+		o->starved = true;
+	} else {
 		outlet_finish(o, n == -EAGAIN ? 0 : (int)n);
 	}
 }
@@ -119,9 +123,16 @@ int outlet_grant(struct outlet *o, uint32_t bytes)
 	o->credit += bytes;
 	if (o->credit > CREDIT_MAX)
 		return -EPROTO;
-	if (o->open)
+	if (o->open && o->starved)
 		loop_queue(loop_of(o->channel), &o->task);
 	return 0;
+}
+
+void outlet_cut(struct outlet *o)
+{
+	o->cut = true;
+	if (o->open)
+		loop_queue(loop_of(o->channel), &o->task);
 }
 
 void outlet_drain(struct outlet *o, uint64_t left)

@@ -45,8 +45,9 @@ struct outlet {
 	uint64_t credit, left; /* left: bytes that may still come, UINT64_MAX: all */
 	uint16_t stream;
 	bool open, ready;
-	bool last; /* EAGAIN is the end */
-	bool cut;  /* so is a lack of credit */
+	bool last;    /* EAGAIN is the end */
+	bool cut;     /* so is a lack of credit */
+	bool starved; /* waits for credit */
 };
 
 /*
@@ -61,6 +62,8 @@ ssize_t outlet_read(struct outlet *outlet, void *to, size_t room);
 int outlet_grant(struct outlet *outlet, uint32_t bytes);
 /* Only what is there now, `left` bytes at most: the end follows. */
 void outlet_drain(struct outlet *outlet, uint64_t left);
+/* What there is credit for still goes out, no more is waited for. Fine for one that is not open. */
+void outlet_cut(struct outlet *outlet);
 /* Without a word. Fine for one that is not open. */
 void outlet_close(struct outlet *outlet);
 

@@ -53,17 +53,22 @@ int text_file_read(const char *path, size_t max, char **text)
 ssize_t text_file_peek(const char *path, char *to, size_t room)
 {
 	int fd = open_text(path);
+	size_t used = 0;
 	ssize_t n;
 
 	*to = '\0';
 	if (fd < 0)
 		return fd;
-	n = read(fd, to, room - 1);
+	/* /proc gives a page at a time. */
+	do {
+		n = read(fd, to + used, room - 1 - used);
+		used += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && used < room - 1);
 	if (n < 0)
 		n = -errno;
 	close(fd);
-	to[n > 0 ? n : 0] = '\0';
-	return n;
+	to[used] = '\0';
+	return n < 0 ? n : (ssize_t)used;
 }
 
 int text_file_write(const char *path, const char *text)

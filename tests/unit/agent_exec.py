@@ -75,9 +75,8 @@ def the_environment_is_the_agents_own_and_what_the_client_changes(agent, c):
 @test
 def a_command_starts_in_the_folder_asked_for(agent, c):
     assert c.run(["pwd"], cwd="/usr").out == b"/usr\n"
-    assert c.run(["pwd"], cwd="usr/bin/..").out.rstrip() in (b"/usr",)
-    home = os.path.expanduser("~%d" % os.getuid()) if False else None
-    assert c.run(["pwd"]).exit == (A.EXITED, 0, 0) and home is None
+    assert c.run(["pwd"], cwd="usr/bin/..").out == b"/usr\n"
+    assert c.run(["pwd"]).exit == (A.EXITED, 0, 0)
     r = c.run(["pwd"], cwd="/no/such")
     assert r.result[:2] == (errno.ENOENT, 1) and "/no/such" in r.result[2]
     r = c.run(["pwd"], cwd="/etc/passwd")
@@ -124,7 +123,7 @@ def a_closed_output_is_a_broken_pipe_to_the_command(agent, c):
 
 @test
 def a_command_that_closes_its_input_says_so_to_the_client(agent, c):
-    r = c.open(A.EXEC, A.execute(["sh", "-c", "exec <&-; echo closed; read x <&3 3<%s" % here("fifo2")]))
+    r = c.open(A.EXEC, A.execute(["sh", "-c", "exec <&-; exec sleep 1000"]))
     r.wait(lambda r: r.refused)
     r.send(A.CANCEL)
     r.done()

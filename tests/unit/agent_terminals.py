@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """agent_terminals.py - commands on a terminal. See agent.py."""
 
+import os
 import signal
 
 import agent_client as A
-from agent_case import test
+from agent_case import here, test
 from agent_client import s, u16, u32, u64
 
 
@@ -44,8 +45,14 @@ def the_end_of_input_at_a_terminal_is_seen_even_in_the_middle_of_a_line(agent, c
 
 @test
 def a_command_that_closes_its_terminal_before_it_ends_is_not_hung_up(agent, c):
-    script = "exec <&- >&- 2>&-; sleep 0.1; exec >/dev/tty; echo again; exit 9"
-    r = c.run(["sh", "-c", script], flags=A.TTY)
+    os.mkfifo(here("go"))
+    script = "exec <&- >&- 2>&-; read x <%s; exec >/dev/tty; echo again; exit 9" % here("go")
+    r = c.open(A.EXEC, A.execute(["sh", "-c", script], flags=A.TTY))
+    with open(here("go"), "w") as fifo:  # opened by the command, which has closed its terminal
+        for _ in range(3):
+            c.run(["true"])  # and the agent has seen that
+        fifo.write("go\n")
+    r.done()
     assert r.exit == (A.EXITED, 9, 0) and r.out.endswith(b"again\r\n"), (r.exit, r.out)
 
 
