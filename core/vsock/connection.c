@@ -118,6 +118,9 @@ struct connection *connection_new(struct vsock *v, int fd, uint16_t type, uint32
 	c->host_port = host_port;
 	c->guest_port = guest_port;
 	c->buf_alloc = v->n_connections < FEW_CONNECTIONS ? BUFFER_FEW : BUFFER_MANY;
+	/* The kernel takes as much as net.core.wmem_max allows, which it doubles: more than the default. */
+	if (v->n_connections < FEW_CONNECTIONS)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ BUFFER_FEW }, sizeof(int));
 	LIST_INSERT_HEAD(&v->table[bucket_of(v, host_port, guest_port)], c, bucket);
 	LIST_INSERT_HEAD(&v->connections, c, all);
 	v->n_connections++;
@@ -155,6 +158,7 @@ static void close_host(struct connection *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
+	transfer_drop_held(c, false);
 	backlog_free(&c->backlog);
 	free(c->message);
 	c->message = NULL;
@@ -195,6 +199,8 @@ void connection_end(struct connection *c, bool tell, bool drain)
 	if (tell && c->vsock->active)
 		device_send_control(c, PENDING_RST);
 	waiting_remove(c);
+	/* The guest may have its memory back. */
+	transfer_drop_held(c, drain && c->vsock->active);
 	if (!drain || c->host_deaf || !transfer_has_kept(c))
 		close_host(c);
 	else
@@ -284,19 +290,20 @@ void connection_update(struct connection *c)
 
 /* ---- packets ---- */
 
-typedef void packet_handler(struct connection *c, const struct virtio_vsock_hdr *h,
-                            const struct capsa_request *request);
+/* Returns whether the request was kept. */
+typedef bool packet_handler(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request);
 
 /* What may not come in this state. */
-static void on_violation(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_violation(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)request;
 	vsock_say(c->vsock, REASON_STATE,
 	          "the guest sent a packet (operation %u) that its connection may not have; it is reset", h->op);
 	connection_reset(c);
+	return false;
 }
 
-static void on_accepted(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_accepted(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)h;
 	(void)request;
@@ -307,71 +314,75 @@ static void on_accepted(struct connection *c, const struct virtio_vsock_hdr *h, 
 		connection_end(c, true, false); /* it has gone already */
 	else
 		connection_update(c);
+	return false;
 }
 
-static void on_rst(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_rst(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)h;
 	(void)request;
 	if (c->state == CONNECTION_REQUESTED)
 		c->vsock->counters.refused++;
 	connection_end(c, false, true);
+	return false;
 }
 
-static void on_shutdown(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_shutdown(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
-	const unsigned before = c->guest_shutdown;
+	const unsigned added = h->flags & SHUTDOWN_BOTH & ~c->guest_shutdown;
 
 	(void)request;
-	c->guest_shutdown |= h->flags & SHUTDOWN_BOTH;
+	c->guest_shutdown |= added;
 	if (c->guest_shutdown == SHUTDOWN_BOTH) {
 		connection_end(c, true, true);
-		return;
+		return false;
 	}
-	if ((c->guest_shutdown & ~before & VIRTIO_VSOCK_SHUTDOWN_SEND) && !transfer_has_kept(c))
+	if ((added & VIRTIO_VSOCK_SHUTDOWN_SEND) && !transfer_has_kept(c))
 		shutdown(c->fd, SHUT_WR);
-	if (c->guest_shutdown & ~before & VIRTIO_VSOCK_SHUTDOWN_RCV)
+	if (added & VIRTIO_VSOCK_SHUTDOWN_RCV)
 		shutdown(c->fd, SHUT_RD);
 	connection_update(c);
+	return false;
 }
 
-static void on_closing_shutdown(struct connection *c, const struct virtio_vsock_hdr *h,
-                                const struct capsa_request *request)
+static bool on_closing_shutdown(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)request;
 	c->guest_shutdown |= h->flags & SHUTDOWN_BOTH;
 	if (c->guest_shutdown == SHUTDOWN_BOTH)
 		connection_end(c, true, false);
+	return false;
 }
 
-static void on_data(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_data(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	if (c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND)
-		on_violation(c, h, request);
-	else
-		transfer_packet(c, request, h->len, h->flags);
+		return on_violation(c, h, request);
+	return transfer_packet(c, request, h->len, h->flags);
 }
 
 /* Sent before the guest knew. */
-static void on_late_data(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_late_data(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)request;
 	transfer_done(c, h->len);
+	return false;
 }
 
-static void on_credit(struct connection *c, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+static bool on_credit(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)c; /* each packet has the numbers: connection_packet() */
 	(void)h;
 	(void)request;
+	return false;
 }
 
-static void on_credit_request(struct connection *c, const struct virtio_vsock_hdr *h,
-                              const struct capsa_request *request)
+static bool on_credit_request(struct connection *c, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	(void)h;
 	(void)request;
 	device_send_control(c, PENDING_CREDIT_UPDATE);
+	return false;
 }
 
 static packet_handler *const handlers[][VIRTIO_VSOCK_OP_CREDIT_REQUEST + 1] = {
@@ -464,7 +475,7 @@ static void send_lone_reset(struct vsock *v, const struct virtio_vsock_hdr *h)
 	};
 }
 
-void connection_packet(struct vsock *v, const struct virtio_vsock_hdr *h, const struct capsa_request *request)
+bool connection_packet(struct vsock *v, const struct virtio_vsock_hdr *h, struct capsa_request *request)
 {
 	const bool typed = h->type == VIRTIO_VSOCK_TYPE_STREAM ||
 	                   (h->type == VIRTIO_VSOCK_TYPE_SEQPACKET && (v->features >> VIRTIO_VSOCK_F_SEQPACKET & 1));
@@ -474,21 +485,19 @@ void connection_packet(struct vsock *v, const struct virtio_vsock_hdr *h, const 
 		connection_end(c, false, false);
 		c = NULL;
 	}
-	if (c && (c->type != h->type || h->op > VIRTIO_VSOCK_OP_CREDIT_REQUEST)) {
-		on_violation(c, h, request);
-		return;
-	}
+	if (c && (c->type != h->type || h->op > VIRTIO_VSOCK_OP_CREDIT_REQUEST))
+		return on_violation(c, h, request);
 	if (c) {
 		take_credit(c, h);
-		handlers[c->state][h->op](c, h, request);
-		return;
+		return handlers[c->state][h->op](c, h, request);
 	}
 	if (h->op == VIRTIO_VSOCK_OP_RST)
-		return;
+		return false;
 	if (h->op == VIRTIO_VSOCK_OP_REQUEST && typed && h->dst_cid == VMADDR_CID_HOST) {
 		if (accept_guest(v, h))
-			return;
+			return false;
 		v->counters.refused++;
 	}
 	send_lone_reset(v, h);
+	return false;
 }

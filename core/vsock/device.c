@@ -121,6 +121,15 @@ void device_forget_control(struct connection *c)
 	c->pending = 0;
 }
 
+void device_complete_held(struct vsock *v, struct capsa_request *request)
+{
+	v->n_held--;
+	if (!v->active)
+		return; /* void: the device was reset */
+	virtio_queue_complete(v->virtio, request, 0);
+	v->tx_used = true;
+}
+
 /* Sends the first of what waits. */
 static void send_one(struct connection *c)
 {
@@ -234,10 +243,11 @@ void turn_end(struct vsock *v)
 		v->tx_stopped = false;
 		virtio_queue_again(v->virtio, TX_QUEUE);
 	}
-	if (v->rx_used) {
-		v->rx_used = false;
+	if (v->rx_used)
 		virtio_queue_flush(v->virtio, RX_QUEUE);
-	}
+	if (v->tx_used)
+		virtio_queue_flush(v->virtio, TX_QUEUE);
+	v->rx_used = v->tx_used = false;
 	v->turns--;
 	connection_free_dead(v);
 }
@@ -283,7 +293,8 @@ static void take_packets(struct vsock *v)
 		bytes += request->readable_bytes;
 		if (read_header(v, request, &h)) {
 			v->counters.tx_packets++;
-			connection_packet(v, &h, request);
+			if (connection_packet(v, &h, request))
+				continue;
 		} else {
 			v->counters.bad_packets++;
 			vsock_say(v, REASON_PACKET,
@@ -324,7 +335,7 @@ static void on_reset(void *ctx)
 	v->active = false;
 	v->features = 0;
 	v->n_spare = v->n_resets = 0;
-	v->rx_waits = v->rx_used = v->tx_stopped = false;
+	v->rx_waits = v->rx_used = v->tx_used = v->tx_stopped = false;
 	host_drop_clients(v);
 	connection_end_all(v, false);
 }

@@ -2,9 +2,11 @@
 /*
  * transfer.c - a connection's bytes, both ways, and its credit (virtio 1.2, 5.10.6.3).
  *
- * GUEST TO HOST. A packet's payload goes from the guest's memory to the host's socket in one sendmsg(2). What the
- * socket does not take is copied to the connection's backlog, and the guest's request is done with in either case. The
- * guest may have buf_alloc bytes under way; those in the backlog are what counts, so one that respects its credit never
+ * GUEST TO HOST. A packet's payload goes from the guest's memory to the host's socket in one sendmsg(2). A request of
+ * which the socket did not take all is kept, and goes on from there; of those behind it a few are kept, too. Only what
+ * is more than that (MAX_HELD), or belongs to a connection that the guest has ended, is copied to the connection's
+ * backlog, so that no reader that is slow holds the guest's queue. The guest may have buf_alloc bytes under way; those
+ * kept in either place are what counts, so one that respects its credit never
  * finds the backlog full, and one that does not loses its connection. It learns that bytes are gone with any packet
  * to it, at the latest when half of buf_alloc (64 KiB or more) is what it believes to be free.
  * A message of a SOCK_SEQPACKET goes out in one piece: one that comes in several packets waits in the backlog for its
@@ -29,12 +31,17 @@
 
 /* ---- guest to host ---- */
 
+static size_t kept_bytes(const struct connection *c)
+{
+	return c->held_bytes + c->backlog.payload;
+}
+
 void transfer_done(struct connection *c, uint32_t len)
 {
 	uint32_t under_way, free_there;
 
 	c->fwd_cnt += len;
-	under_way = c->fwd_cnt + (uint32_t)c->backlog.payload - c->told_fwd_cnt;
+	under_way = c->fwd_cnt + (uint32_t)kept_bytes(c) - c->told_fwd_cnt;
 	free_there = under_way < c->buf_alloc ? c->buf_alloc - under_way : 0;
 	if (free_there <= c->buf_alloc / 2 && c->fwd_cnt != c->told_fwd_cnt && c->state != CONNECTION_GONE)
 		device_send_control(c, PENDING_CREDIT_UPDATE);
@@ -43,9 +50,10 @@ void transfer_done(struct connection *c, uint32_t len)
 /* The peer takes no more: it has closed its end, or shut down that direction. */
 static void host_is_deaf(struct connection *c)
 {
-	uint32_t rest = (uint32_t)c->backlog.payload;
+	uint32_t rest = (uint32_t)kept_bytes(c);
 
 	c->host_deaf = true;
+	transfer_drop_held(c, false);
 	backlog_free(&c->backlog);
 	transfer_done(c, rest);
 	if (c->state == CONNECTION_GONE)
@@ -99,7 +107,7 @@ static unsigned slice(const struct iovec *from, unsigned n, size_t skip, size_t 
 }
 
 /* Sends straight from the guest's memory; how much was taken, or -1 (the connection may have ended). */
-static ssize_t send_request(struct connection *c, const struct capsa_request *request, uint32_t len, int flags)
+static ssize_t send_request(struct connection *c, const struct capsa_request *request, size_t at, size_t end, int flags)
 {
 	struct iovec iov[MAX_IOV];
 	struct msghdr message = { .msg_iov = iov };
@@ -107,14 +115,68 @@ static ssize_t send_request(struct connection *c, const struct capsa_request *re
 	ssize_t n;
 
 	do {
-		message.msg_iovlen = slice(request->readable, request->n_readable, HEADER_SIZE + sent, len - sent, iov,
-		                           MAX_IOV, &bytes);
+		message.msg_iovlen =
+			slice(request->readable, request->n_readable, at + sent, end - at - sent, iov, MAX_IOV, &bytes);
 		n = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
 		if (n < 0)
 			return send_failed(c) ? (ssize_t)sent : -1;
 		sent += (size_t)n;
-	} while ((size_t)n == bytes && sent < len);
+	} while ((size_t)n == bytes && at + sent < end);
 	return (ssize_t)sent;
+}
+
+/* ---- requests that are kept ---- */
+
+static bool hold(struct connection *c, struct capsa_request *request, size_t at, size_t end)
+{
+	struct vsock *v = c->vsock;
+
+	if (c->n_held == MAX_HELD || v->n_held == QUEUE_SIZE / 2 || c->backlog.len > 0)
+		return false;
+	c->held[c->n_held++] = (struct held){ request, at, end };
+	c->held_bytes += end - at;
+	v->n_held++;
+	return true;
+}
+
+/* The first `n` are done with. */
+static void release_held(struct connection *c, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		c->held_bytes -= c->held[i].end - c->held[i].at;
+		device_complete_held(c->vsock, c->held[i].request);
+	}
+	c->n_held -= n;
+	memmove(c->held, c->held + n, c->n_held * sizeof c->held[0]);
+}
+
+void transfer_drop_held(struct connection *c, bool copy)
+{
+	struct backlog all = { .bytes = NULL };
+	int rc = 0;
+
+	if (c->n_held == 0)
+		return;
+	/* They come before what is in the backlog. */
+	for (unsigned i = 0; copy && rc == 0 && i < c->n_held; i++) {
+		const struct held *h = &c->held[i];
+
+		rc = backlog_append(&all, h->request->readable, h->request->n_readable, h->at, h->end - h->at);
+	}
+	if (copy && rc == 0 && c->backlog.len > 0) {
+		const struct iovec iov = { c->backlog.bytes + c->backlog.first, c->backlog.len };
+
+		rc = backlog_append(&all, &iov, 1, 0, iov.iov_len);
+	}
+	release_held(c, c->n_held);
+	if (!copy)
+		return;
+	backlog_free(&c->backlog);
+	c->backlog = all;
+	if (rc < 0) {
+		vsock_say(c->vsock, REASON_MEMORY, "no memory for what a host's socket does not take; it is lost");
+		backlog_free(&c->backlog);
+	}
 }
 
 static bool keep(struct connection *c, int rc)
@@ -128,20 +190,27 @@ static bool keep(struct connection *c, int rc)
 	return false;
 }
 
-static void stream_packet(struct connection *c, const struct capsa_request *request, uint32_t len)
+static bool stream_packet(struct connection *c, struct capsa_request *request, uint32_t len)
 {
+	const size_t end = HEADER_SIZE + len;
 	ssize_t sent = 0;
+	bool held = false;
 
-	if (c->backlog.len == 0) {
-		sent = send_request(c, request, len, 0);
+	if (kept_bytes(c) == 0) {
+		sent = send_request(c, request, HEADER_SIZE, end, 0);
 		if (sent < 0)
-			return;
+			return false;
 	}
 	/* First what is kept, so that credit is counted right. */
-	if ((uint32_t)sent < len && !keep(c, backlog_append(&c->backlog, request->readable, request->n_readable,
-	                                                    HEADER_SIZE + (size_t)sent, len - (size_t)sent)))
-		return;
+	if ((uint32_t)sent < len) {
+		held = hold(c, request, HEADER_SIZE + (size_t)sent, end);
+		if (!keep(c, held ? 0
+		                  : backlog_append(&c->backlog, request->readable, request->n_readable,
+		                                   HEADER_SIZE + (size_t)sent, len - (size_t)sent)))
+			return false;
+	}
 	transfer_done(c, (uint32_t)sent);
+	return held;
 }
 
 static void message_packet(struct connection *c, const struct capsa_request *request, uint32_t len, uint32_t flags)
@@ -152,7 +221,8 @@ static void message_packet(struct connection *c, const struct capsa_request *req
 	ssize_t sent = 0;
 
 	if (whole && len) {
-		sent = send_request(c, request, len, flags & VIRTIO_VSOCK_SEQ_EOR ? MSG_EOR : 0);
+		sent = send_request(c, request, HEADER_SIZE, HEADER_SIZE + len,
+		                    flags & VIRTIO_VSOCK_SEQ_EOR ? MSG_EOR : 0);
 		if (sent < 0)
 			return;
 	} else if (whole && send(c->fd, NULL, 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0) {
@@ -165,25 +235,26 @@ static void message_packet(struct connection *c, const struct capsa_request *req
 		                              marks));
 }
 
-void transfer_packet(struct connection *c, const struct capsa_request *request, uint32_t len, uint32_t flags)
+bool transfer_packet(struct connection *c, struct capsa_request *request, uint32_t len, uint32_t flags)
 {
 	/* Messages without a byte need no credit, but they need room. */
 	const size_t words = c->backlog.len - c->backlog.payload;
 
 	c->vsock->counters.tx_bytes += len;
-	if (len > c->buf_alloc - c->backlog.payload || words > sizeof(uint32_t) * c->buf_alloc) {
+	if (len > c->buf_alloc - kept_bytes(c) || words > sizeof(uint32_t) * c->buf_alloc) {
 		c->vsock->counters.credit_violations++;
 		vsock_say(c->vsock, REASON_CREDIT,
 		          "the guest sent more than it was allowed to; its connection is reset");
 		connection_reset(c);
-		return;
+		return false;
 	}
 	if (c->host_deaf)
 		transfer_done(c, len);
 	else if (c->type == VIRTIO_VSOCK_TYPE_SEQPACKET)
 		message_packet(c, request, len, flags);
 	else if (len)
-		stream_packet(c, request, len);
+		return stream_packet(c, request, len);
+	return false;
 }
 
 bool transfer_has_kept(const struct connection *c)
@@ -193,7 +264,41 @@ bool transfer_has_kept(const struct connection *c)
 
 	if (c->type == VIRTIO_VSOCK_TYPE_SEQPACKET)
 		return backlog_record(&c->backlog, &word, &bytes);
-	return c->backlog.len > 0;
+	return kept_bytes(c) > 0;
+}
+
+/* What of the kept requests one sendmsg() takes. Returns whether to go on. */
+static bool send_held(struct connection *c)
+{
+	struct iovec iov[MAX_IOV];
+	struct msghdr message = { .msg_iov = iov };
+	size_t bytes, rest;
+	unsigned n_done = 0;
+	ssize_t n;
+
+	for (unsigned i = 0; i < c->n_held && message.msg_iovlen < MAX_IOV; i++) {
+		const struct held *h = &c->held[i];
+
+		message.msg_iovlen += slice(h->request->readable, h->request->n_readable, h->at, h->end - h->at,
+		                            iov + message.msg_iovlen, MAX_IOV - (unsigned)message.msg_iovlen, &bytes);
+		if (bytes < h->end - h->at)
+			break;
+	}
+	n = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0) {
+		send_failed(c);
+		return false;
+	}
+	c->held_bytes -= (size_t)n;
+	for (rest = (size_t)n; n_done < c->n_held && rest >= c->held[n_done].end - c->held[n_done].at; n_done++) {
+		rest -= c->held[n_done].end - c->held[n_done].at;
+		c->held[n_done].at = c->held[n_done].end;
+	}
+	if (n_done < c->n_held)
+		c->held[n_done].at += rest;
+	release_held(c, n_done);
+	transfer_done(c, (uint32_t)n);
+	return true;
 }
 
 /* One send of what is kept. Returns whether to go on. */
@@ -207,6 +312,8 @@ static bool send_kept(struct connection *c)
 
 	if (!transfer_has_kept(c))
 		return false;
+	if (c->n_held > 0)
+		return send_held(c);
 	if (c->type == VIRTIO_VSOCK_TYPE_SEQPACKET) {
 		backlog_record(&c->backlog, &word, &bytes);
 		len = word & BACKLOG_LENGTH;

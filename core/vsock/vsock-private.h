@@ -60,6 +60,14 @@ enum {
 
 #define SHUTDOWN_BOTH (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
 
+#define MAX_HELD 8u /* requests of a connection; and all together at most half a queue */
+
+/* A packet of the guest that its socket has not taken to the end: it stays in the guest's memory. */
+struct held {
+	struct capsa_request *request;
+	size_t at, end; /* what is left, in its readable bytes */
+};
+
 struct connection {
 	struct vsock *vsock;
 	LIST_ENTRY(connection) bucket; /* of the table, unless GONE */
@@ -84,7 +92,10 @@ struct connection {
 
 	/* From the guest. Counters of bytes wrap as those of the specification do (5.10.6.3). */
 	uint32_t buf_alloc, fwd_cnt, told_fwd_cnt;
-	struct backlog backlog; /* what the host's peer has not taken yet */
+	struct held held[MAX_HELD]; /* what the host's peer has not taken yet: first these, */
+	unsigned n_held;
+	size_t held_bytes;
+	struct backlog backlog; /* then this */
 	bool host_deaf;         /* the peer takes no more: the rest is dropped */
 
 	/* To the guest. */
@@ -194,6 +205,8 @@ struct vsock {
 	unsigned first_spare, n_spare;
 	bool rx_waits; /* virtio_queue_wait() is under way */
 	bool rx_used;  /* completions that the guest has not been shown */
+	bool tx_used;  /* as well, outside of the queue's handler */
+	unsigned n_held;
 
 	bool starved; /* no descriptors, or too many connections: nothing is accepted */
 	struct reactor_timer *starved_timer;
@@ -210,6 +223,8 @@ void turn_end(struct vsock *vsock);
 /* Sends a packet without payload as soon as there is a buffer. */
 void device_send_control(struct connection *c, unsigned pending);
 void device_forget_control(struct connection *c);
+/* A request that was kept is done with. */
+void device_complete_held(struct vsock *vsock, struct capsa_request *request);
 /* At least one and at most `want` of the guest's buffers in vsock->spare; how many. 0: it has none. */
 unsigned device_buffers(struct vsock *vsock, unsigned want);
 struct capsa_request *device_spare(const struct vsock *vsock, unsigned index);
@@ -222,8 +237,11 @@ struct connection *connection_find(const struct vsock *vsock, uint32_t host_port
 struct connection *connection_new(struct vsock *vsock, int fd, uint16_t type, uint32_t host_port, uint32_t guest_port);
 /* The host's wish for a connection to the guest's `port`. Takes fd. NULL as above. */
 struct connection *connection_request(struct vsock *vsock, int fd, uint16_t type, uint32_t port);
-/* A packet of the guest, for a connection or none. `request` has `h->len` bytes of payload behind the header. */
-void connection_packet(struct vsock *vsock, const struct virtio_vsock_hdr *h, const struct capsa_request *request);
+/*
+ * A packet of the guest, for a connection or none. `request` has `h->len` bytes of payload behind the header. Returns
+ * whether it was kept: it is completed later.
+ */
+bool connection_packet(struct vsock *vsock, const struct virtio_vsock_hdr *h, struct capsa_request *request);
 /* Over for the guest: with a reset that tells it, or without. `drain`: what it has sent still goes to the host. */
 void connection_end(struct connection *c, bool tell, bool drain);
 /* The same for one that broke the rules, or for which there is no memory. */
@@ -246,8 +264,10 @@ enum pump_result {
 };
 /* Host to guest: what the peer has written, CONNECTION_BYTES at most. */
 enum pump_result transfer_pump(struct connection *c);
-/* Guest to host. */
-void transfer_packet(struct connection *c, const struct capsa_request *request, uint32_t len, uint32_t flags);
+/* Guest to host. Returns whether the request was kept: it is completed later. */
+bool transfer_packet(struct connection *c, struct capsa_request *request, uint32_t len, uint32_t flags);
+/* Forgets what is kept; `copy`: moves it from the guest's memory to the backlog first, where there is memory for it. */
+void transfer_drop_held(struct connection *c, bool copy);
 /* Whether there is something kept that could be sent now: of messages, a complete one. */
 bool transfer_has_kept(const struct connection *c);
 /* The peer takes again. */

@@ -11,7 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TX_CHAINS (QUEUE_SIZE / 2)
 #define MEMORY (32ull << 20)
 
 struct guest guest;
@@ -65,6 +64,7 @@ void guest_start(uint64_t features)
 	assert_int_equal(guest_read(&guest.board, guest.driver.device.address, 8), GUEST_CID);
 	guest.withholds = false;
 	guest.n_withheld = 0;
+	memset(guest.busy, 0, sizeof guest.busy);
 	/* The header of each in a descriptor of its own, as Linux 6.1. */
 	for (uint16_t i = 0; i < GUEST_BUFFERS; i++) {
 		uint64_t at = guest.buffers + i * GUEST_BUFFER_SIZE;
@@ -85,8 +85,8 @@ void guest_attach(void)
 	assert_int_equal(vsock_attach(guest.vsock, &guest.board.platform, &err), 0);
 	driver_find(&guest.driver, &guest.board, 1);
 	guest.buffers = board_alloc(&guest.board, GUEST_BUFFERS * GUEST_BUFFER_SIZE, 4096);
-	guest.tx_header = board_alloc(&guest.board, TX_CHAINS * 64, 64);
-	guest.tx_bytes = board_alloc(&guest.board, TX_CHAINS * GUEST_MAX_SEND, 4096);
+	guest.tx_header = board_alloc(&guest.board, GUEST_CHAINS * 64, 64);
+	guest.tx_bytes = board_alloc(&guest.board, GUEST_CHAINS * GUEST_MAX_SEND, 4096);
 }
 
 void guest_end_machine(void)
@@ -130,13 +130,21 @@ void guest_queue(struct virtio_vsock_hdr h, const void *bytes)
 {
 	struct ring *tx = &guest.rings[TX_QUEUE];
 	struct vring_used_elem used;
-	unsigned i = guest.first_free++ % TX_CHAINS;
-	uint16_t head = (uint16_t)(2 * i);
-	uint64_t header_at = guest.tx_header + i * 64, bytes_at = guest.tx_bytes + i * GUEST_MAX_SEND;
 	uint32_t len = bytes ? h.len : 0;
+	uint64_t header_at, bytes_at;
+	unsigned i, tries = 0;
+	uint16_t head;
 
 	while (ring_used(tx, &used))
-		;
+		guest.busy[used.id / 2] = false;
+	do {
+		i = guest.next_chain++ % GUEST_CHAINS;
+		assert_true(tries++ < GUEST_CHAINS);
+	} while (guest.busy[i]);
+	guest.busy[i] = true;
+	head = (uint16_t)(2 * i);
+	header_at = guest.tx_header + i * 64;
+	bytes_at = guest.tx_bytes + i * GUEST_MAX_SEND;
 	if (guest.one_descriptor && len) {
 		memcpy(board_at(&guest.board, bytes_at, sizeof h), &h, sizeof h);
 		memcpy(board_at(&guest.board, bytes_at + sizeof h, len), bytes, len);

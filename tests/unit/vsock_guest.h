@@ -24,6 +24,7 @@
 #define GUEST_CID 3u
 #define GUEST_BUFFERS 128u /* for packets to the guest; two descriptors each */
 #define GUEST_BUFFER_SIZE 4096u
+#define GUEST_CHAINS (QUEUE_SIZE / 2) /* for packets of the guest */
 #define GUEST_MAX_SEND (1u << 16)
 
 struct packet {
@@ -38,8 +39,9 @@ struct guest {
 	struct vsock *vsock;
 	char folder[64], socket[96];
 	uint64_t buffers, tx_header, tx_bytes;
-	unsigned first_free; /* of tx chains */
-	bool withholds;      /* used buffers are not given again, but kept here */
+	bool busy[GUEST_CHAINS]; /* the device has them */
+	unsigned next_chain;
+	bool withholds; /* used buffers are not given again, but kept here */
 	uint16_t withheld[GUEST_BUFFERS];
 	unsigned n_withheld;
 	bool one_descriptor; /* header and payload of what the guest sends */

@@ -240,6 +240,51 @@ static void what_was_sent_before_the_end_arrives(void **state)
 	close(fd);
 }
 
+static unsigned requests_out(void)
+{
+	const struct ring *tx = &guest.rings[TX_QUEUE];
+
+	return (uint16_t)(tx->avail->idx - tx->used->idx);
+}
+
+/* A few requests stay with it, all others go on; when it has read, or its connection is over, the guest has them back.
+ */
+static void a_slow_reader_does_not_hold_the_queue(void **state)
+{
+	struct virtio_vsock_hdr h = guest_header(OP(SHUTDOWN), GPORT, HPORT);
+	struct sender s;
+	size_t got = 0;
+	int fd = connected(STREAM, &s, 4096);
+
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; requests_out() == 0; i++) {
+			send_bytes(&s, 20000, 0, STREAM);
+			hear_credit(&s);
+		}
+		for (unsigned i = 0; i < 300; i++)
+			send_bytes(&s, 100, 0, STREAM);
+		assert_int_equal(requests_out(), MAX_HELD);
+		if (round > 0)
+			break;
+		while (got < s.sent) {
+			drain(fd, &got, 50000);
+			guest_settle();
+		}
+		assert_int_equal(requests_out(), 0);
+		hear_credit(&s);
+	}
+	h.flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+	guest_send(h, NULL);
+	assert_int_equal(requests_out(), 0);
+	while (got < s.sent) {
+		drain(fd, &got, 50000);
+		guest_settle();
+	}
+	assert_int_equal(counter_of("connections_open"), 0);
+	close(fd);
+}
+
 static void half_close_comes_behind_the_bytes(void **state)
 {
 	struct virtio_vsock_hdr h = guest_header(OP(SHUTDOWN), GPORT, HPORT);
@@ -609,6 +654,7 @@ int main(void)
 		TEST(credit_comes_before_the_guest_runs_dry),
 		TEST(a_guest_that_ignores_credit_loses_its_connection),
 		TEST(what_was_sent_before_the_end_arrives),
+		TEST(a_slow_reader_does_not_hold_the_queue),
 		TEST(half_close_comes_behind_the_bytes),
 		TEST(a_peer_that_vanishes_with_a_backlog),
 		TEST(a_large_buffer_is_filled),
