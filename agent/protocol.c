@@ -182,3 +182,15 @@ int agent_read_hello(struct agent_reader *r, struct agent_peer *peer)
 		return -EPROTONOSUPPORT;
 	return 0;
 }
+
+void agent_replace_controls(char *text)
+{
+	unsigned char *at = (unsigned char *)text;
+
+	for (; *at; at++) {
+		if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+			at[0] = at[1] = '?';
+		else if (*at < 0x20 || *at == 0x7f)
+			*at = '?';
+	}
+}

@@ -189,6 +189,9 @@ const void *agent_read_bytes(struct agent_reader *r, size_t *len);
 /* Copies, with a NUL behind, into `to`; longer than room - 1: fails. */
 void agent_read_string(struct agent_reader *r, char *to, size_t room);
 
+/* Words of the other side that may be printed: control characters (C0, DEL, and C1 as UTF-8 has it) become '?'. */
+void agent_replace_controls(char *text);
+
 /* The header as it travels: AGENT_FRAME_SIZE bytes. */
 #define AGENT_FRAME_SIZE 12u
 void agent_frame_encode(const struct agent_frame *frame, unsigned char to[AGENT_FRAME_SIZE]);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "agent/protocol.h"
+
 #define PATH_SHOWN 320u /* the rest of a cause is for what went wrong */
 
 void tree_way_push(struct tree_way *way, const char *name, size_t len)
@@ -44,19 +46,6 @@ static void line_add(struct line *line, const void *from, size_t len)
 	line->used += len;
 }
 
-/* C0, DEL, and C1 as UTF-8 has it. */
-static void replace_controls(char *text)
-{
-	unsigned char *at = (unsigned char *)text;
-
-	for (; *at; at++) {
-		if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
-			at[0] = at[1] = '?';
-		else if (*at < 0x20 || *at == 0x7f)
-			*at = '?';
-	}
-}
-
 int tree_fail(struct tree_cause *cause, int code, const char *root, const struct tree_way *way, const char *why)
 {
 	struct line line = { .text = cause->text, .room = sizeof cause->text - 1 };
@@ -84,6 +73,6 @@ int tree_fail(struct tree_cause *cause, int code, const char *root, const struct
 		line_add(&line, ": ", 2);
 	line_add(&line, why, strlen(why));
 	cause->text[line.used] = '\0';
-	replace_controls(cause->text);
+	agent_replace_controls(cause->text);
 	return -code;
 }

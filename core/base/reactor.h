@@ -79,5 +79,10 @@ void reactor_call_wait(struct reactor *reactor, void (*call)(void *ctx), void *c
 struct reactor_signal *reactor_signal_add(struct reactor *reactor, int signo, void (*call)(void *ctx, int signo),
                                           void *ctx);
 void reactor_signal_remove(struct reactor_signal *signal);
+/*
+ * Whether the process was made to ignore `signo`, by nohup(1) or by a shell that has put it into the background: then it is
+ * to stay so, and nothing is to be added for it.
+ */
+bool reactor_signal_is_ignored(int signo);
 
 #endif

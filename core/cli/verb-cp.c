@@ -11,6 +11,8 @@
 #include "core/cli/verb.h"
 #include "core/sandbox/copy.h"
 
+#define READY_MS (60 * 1000)
+
 /* "N:/path": the path, with the name in *name (the caller frees). NULL: a path of this host, as "./a:b" is. */
 static const char *guest_path(const char *word, char **name)
 {
@@ -27,7 +29,8 @@ static int copy(const char *name, const char *from, const char *to, bool into)
 	struct machine_agent agent;
 	struct error err = { "" };
 	struct reactor *reactor = NULL;
-	int status = EXIT_OK, signal = 0, rc;
+	struct copy_end end = { .signal = 0 };
+	int rc;
 
 	if (machine_agent_open(name, &agent, &err))
 		return fail(EXIT_FAILED, "%s", err.text);
@@ -35,17 +38,15 @@ static int copy(const char *name, const char *from, const char *to, bool into)
 	if (rc)
 		error_set(&err, -rc, "cannot make an event loop");
 	else
-		rc = into ? copy_into_guest(reactor, machine_agent_take(&agent), from, to, &signal, &err)
-		          : copy_out_of_guest(reactor, machine_agent_take(&agent), from, to, &signal, &err);
+		rc = into ? copy_into_guest(reactor, machine_agent_take(&agent), from, to, READY_MS, &end, &err)
+		          : copy_out_of_guest(reactor, machine_agent_take(&agent), from, to, READY_MS, &end, &err);
 	reactor_free(reactor);
-	if (rc == -EPIPE)
+	if (end.lost)
 		machine_agent_lost(&agent, &err);
 	machine_agent_close(&agent);
-	if (signal)
-		status = 128 + signal;
-	else if (rc)
-		status = fail(EXIT_FAILED, "%s", err.text);
-	return status;
+	if (end.signal)
+		return 128 + end.signal;
+	return rc ? fail(EXIT_FAILED, "%s", err.text) : EXIT_OK;
 }
 
 static int run(int argc, char **argv)

@@ -23,7 +23,7 @@ static int print_rest(int fd)
 
 	while ((n = read(fd, piece, sizeof piece)) > 0)
 		if (fwrite(piece, 1, (size_t)n, stdout) != (size_t)n)
-			return -EIO;
+			return -errno;
 	return fflush(stdout) ? -errno : 0;
 }
 

@@ -45,7 +45,9 @@ static int wait_for_machine(struct sandbox *sandbox, struct error *err)
 		case SANDBOX_OPEN:
 			break;
 		case SANDBOX_READY:
+			/* What comes now comes too late: in a moment it is nobody's. */
 			sandbox_set_free(sandbox);
+			waits[1].fd = -1;
 			break;
 		case SANDBOX_FREE:
 			return EXIT_OK;

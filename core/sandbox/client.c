@@ -37,6 +37,7 @@ struct client_channel {
 	struct client_channel_events events;
 	void *ctx;
 	size_t input_credit;                       /* bytes that we may send */
+	bool is_command, started;                  /* by AGENT_EXEC: the only one that has STARTED and EXIT */
 	bool input_ended, wants_room;
 	size_t credit[AGENT_STREAMS], owed[AGENT_STREAMS]; /* what the agent may send; what was used and not granted again */
 	bool ended[AGENT_STREAMS], refused[AGENT_STREAMS];
@@ -47,6 +48,8 @@ struct client {
 	int fd;
 	struct reactor_watch *watch;
 	struct reactor_call *tell_end;
+	struct reactor_timer *greeting; /* runs while HELLO is awaited for so long only */
+	int64_t greeting_ms;
 	struct client_events events;
 	void *ctx;
 	bool greeted; /* HELLO came */
@@ -73,6 +76,7 @@ static void end_client(struct client *c, int code, const char *why)
 	c->ended = true;
 	c->end_code = code;
 	snprintf(c->why, sizeof c->why, "%s", why);
+	reactor_timer_set(c->greeting, -1);
 	reactor_watch_remove(c->watch);
 	c->watch = NULL;
 	reactor_call_run(c->tell_end);
@@ -84,6 +88,24 @@ static void tell_end(void *ctx)
 
 	if (c->events.ended)
 		c->events.ended(c->ctx, c->end_code, c->why);
+}
+
+static void greeting_is_late(void *ctx)
+{
+	struct client *c = ctx;
+	char why[128];
+
+	snprintf(why, sizeof why, "the agent in the guest has not answered for %g s; its console may tell why (`capsa logs`)",
+	         (double)c->greeting_ms / 1000);
+	end_client(c, -ETIMEDOUT, why);
+}
+
+void client_expect_greeting(struct client *c, int64_t ms)
+{
+	if (c->greeted || c->ended)
+		return;
+	c->greeting_ms = ms;
+	reactor_timer_set(c->greeting, ms);
 }
 
 /* ---- writing ---- */
@@ -205,6 +227,7 @@ struct client_channel *client_request(struct client *c, enum agent_type type, co
 	channel->number = c->next_number;
 	channel->events = *events;
 	channel->ctx = ctx;
+	channel->is_command = type == AGENT_EXEC;
 	channel->input_credit = AGENT_WINDOW;
 	for (unsigned i = 0; i < AGENT_STREAMS; i++)
 		channel->credit[i] = AGENT_WINDOW;
@@ -326,6 +349,7 @@ static const char *take_hello(struct client *c, struct agent_reader *r)
 	if (r->failed)
 		times = (struct client_times){ 0 };
 	c->greeted = true;
+	reactor_timer_set(c->greeting, -1);
 	if (c->events.ready)
 		c->events.ready(c->ctx, &times);
 	return NULL;
@@ -367,12 +391,29 @@ static const char *take_window(struct client_channel *channel, struct agent_read
 	return NULL;
 }
 
+static const char *take_started(struct client_channel *channel, struct agent_reader *r)
+{
+	uint32_t pid = agent_read_u32(r);
+
+	if (!channel->is_command)
+		return "a start of what is no command";
+	if (r->failed || channel->started)
+		return "a start that is none";
+	channel->started = true;
+	if (channel->events.started)
+		channel->events.started(channel->ctx, pid);
+	return NULL;
+}
+
 static const char *take_exit(struct client_channel *channel, struct agent_reader *r)
 {
 	uint32_t how = agent_read_u32(r), code = agent_read_u32(r), flags = agent_read_u32(r);
 	struct client_channel_events events = channel->events;
 	void *ctx = channel->ctx;
 
+	/* Whoever asked for something else waits for its result. */
+	if (!channel->is_command)
+		return "an exit of what is no command";
 	if (r->failed || how > AGENT_TIMED_OUT)
 		return "an exit that is none";
 	channel_free(channel);
@@ -392,10 +433,7 @@ static const char *take_result(struct client_channel *channel, struct agent_read
 	agent_read_string(r, cause, sizeof cause);
 	if (r->failed || code > 4095)
 		return "a result that is none";
-	/* It may be printed: no control characters from the guest. */
-	for (char *at = cause; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = '?';
+	agent_replace_controls(cause); /* it may be printed */
 	result = (struct client_result){
 		.code = -(int)code, .stage = (enum agent_stage)stage, .cause = cause, .rest = *r
 	};
@@ -430,9 +468,7 @@ static const char *take_frame(struct client *c, const struct agent_frame *frame,
 			channel->events.input_closed(channel->ctx);
 		return NULL;
 	case AGENT_STARTED:
-		if (channel->events.started)
-			channel->events.started(channel->ctx, agent_read_u32(&r));
-		return NULL;
+		return take_started(channel, &r);
 	case AGENT_EXIT:
 		return take_exit(channel, &r);
 	case AGENT_RESULT:
@@ -515,8 +551,9 @@ int client_open(struct reactor *reactor, int fd, const struct client_events *eve
 	/* Pages that are never touched cost nothing. */
 	c->in = malloc(IN_ROOM);
 	c->tell_end = reactor_call_add(reactor, tell_end, c);
+	c->greeting = reactor_timer_add(reactor, greeting_is_late, c);
 	c->watch = reactor_watch_add(reactor, fd, REACTOR_READ, socket_event, c);
-	if (!c->in || !c->tell_end || !c->watch) {
+	if (!c->in || !c->tell_end || !c->greeting || !c->watch) {
 		client_close(c);
 		return error_set(err, ENOMEM, "no memory");
 	}
@@ -535,6 +572,8 @@ void client_close(struct client *c)
 		channel_free(channel);
 	reactor_watch_remove(c->watch);
 	reactor_call_remove(c->tell_end);
+	if (c->greeting)
+		reactor_timer_remove(c->greeting);
 	close(c->fd);
 	free(c->in);
 	free(c->out);

@@ -59,6 +59,8 @@ struct client_channel_events {
 /* Takes the connected stream socket `fd`. 0 or -errno with err. */
 int client_open(struct reactor *reactor, int fd, const struct client_events *events, void *ctx, struct client **out,
                 struct error *err);
+/* From now on the other side has `ms` milliseconds for its greeting; without one it ends with -ETIMEDOUT. */
+void client_expect_greeting(struct client *client, int64_t ms);
 /* Its channels go with it, without a word. NULL is fine. */
 void client_close(struct client *client);
 
@@ -80,8 +82,8 @@ void client_tell(struct client_channel *channel, enum agent_type type, const voi
 void client_forget(struct client_channel *channel);
 
 /*
- * Connects to the socket at `path`, where a machine lets the agent's clients in. A non-blocking descriptor or -errno with
- * err.
+ * Connects to the socket at `path`, where a machine lets the agent's clients in; waits while too many others do so. A
+ * descriptor or -errno with err.
  */
 int client_connect(const char *path, struct error *err);
 

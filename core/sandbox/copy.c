@@ -3,7 +3,7 @@
  * copy.c - see copy.h. Owns the connection and the file or tree on the host's side.
  *
  *   into the guest     STAT of the destination ─► TREE_WRITE (or WRITE) ─► INPUT ... END ─► RESULT
- *   out of the guest   STAT of the source ─► TREE_READ (or READ) ─► OUTPUT ... END ─► RESULT
+ *   out of the guest   TREE_READ (or READ) ─► OUTPUT ... END ─► RESULT
  *
  * Theory of operation: the stream is of agent/tree.h, made and taken by the same code at both ends. What is sent is read
  * from disk only when there is credit for it, a piece for each turn of the loop; what comes is written to disk as it
@@ -54,7 +54,8 @@ struct copy {
 	bool answered;
 
 	bool over;
-	int rc, signal;
+	int rc;
+	struct copy_end end;
 	struct error *err;
 };
 
@@ -173,8 +174,11 @@ static void send_more(void *ctx)
 		return;
 	}
 	n = next_bytes(c, piece, room < sizeof piece ? room : sizeof piece, &cause);
-	if (n == -EAGAIN) {
-		reactor_watch_set(c->stdio_watch, REACTOR_READ);
+	if (n == -EAGAIN && c->plain) {
+		if (c->stdio_watch)
+			reactor_watch_set(c->stdio_watch, REACTOR_READ);
+		else
+			reactor_call_run(c->more); /* a signal came */
 		return;
 	}
 	if (n < 0) {
@@ -311,6 +315,10 @@ static void output_flush(struct copy *c)
 			reactor_watch_set(c->stdio_watch, REACTOR_WRITE);
 			return;
 		}
+		if (n == -EAGAIN)
+			continue; /* a signal came */
+		if (n == -EPIPE)
+			c->end.signal = SIGPIPE;
 		if (n < 0) {
 			failed(c, (int)n, "cannot write standard output: %s", strerror((int)-n));
 			return;
@@ -423,8 +431,12 @@ static void begin_tree_read(struct copy *c)
 	struct tree_cause cause;
 	struct stat st;
 	bool is_folder = !stat(c->to, &st) && S_ISDIR(st.st_mode);
-	int rc = place(c->from, c->to, is_folder, source_name, &folder, &name, c->err);
+	int rc;
 
+	if (!is_folder && ends_with(c->to, "/"))
+		rc = error_set(c->err, ENOENT, "%s: no such folder", c->to);
+	else
+		rc = place(c->from, c->to, is_folder, source_name, &folder, &name, c->err);
 	if (rc) {
 		over(c, rc);
 		goto out;
@@ -489,19 +501,22 @@ static void agent_ended(void *ctx, int code, const char *why)
 	struct copy *c = ctx;
 
 	c->channel = NULL;
-	if (!c->answered)
-		failed(c, code, "%s", why);
+	if (c->answered || c->over)
+		return;
+	c->end.lost = code == -EPIPE;
+	failed(c, code, "%s", why);
 }
 
 static void signalled(void *ctx, int signo)
 {
 	struct copy *c = ctx;
 
-	c->signal = signo;
+	if (!c->over)
+		c->end.signal = signo;
 	failed(c, -EINTR, "interrupted");
 }
 
-static int copy_run(struct copy *c, int fd)
+static int copy_run(struct copy *c, int fd, int64_t ready_ms, struct copy_end *end)
 {
 	static const struct client_events events = { .ready = agent_ready, .ended = agent_ended };
 	struct tree_cause cause;
@@ -509,7 +524,8 @@ static int copy_run(struct copy *c, int fd)
 	descriptor_ignore_signals();
 	c->more = reactor_call_add(c->reactor, send_more, c);
 	for (unsigned i = 0; i < N_SIGNALS; i++)
-		c->signals[i] = reactor_signal_add(c->reactor, signals[i], signalled, c);
+		if (!reactor_signal_is_ignored(signals[i]))
+			c->signals[i] = reactor_signal_add(c->reactor, signals[i], signalled, c);
 	/* Before anything is asked of the guest: most mistakes are found here. */
 	if (c->into && !c->plain && (c->rc = tree_sender_open(AT_FDCWD, c->from, &c->sender, &cause))) {
 		error_set(c->err, -c->rc, "%s", cause.text);
@@ -518,6 +534,7 @@ static int copy_run(struct copy *c, int fd)
 		c->rc = error_set(c->err, ENOMEM, "no memory");
 		close(fd);
 	} else if (!(c->rc = client_open(c->reactor, fd, &events, c, &c->client, c->err))) {
+		client_expect_greeting(c->client, ready_ms);
 		reactor_run(c->reactor);
 	}
 	client_close(c->client);
@@ -532,10 +549,12 @@ static int copy_run(struct copy *c, int fd)
 	if (c->folder >= 0)
 		close(c->folder);
 	free(c->kept);
+	*end = c->end;
 	return c->rc;
 }
 
-int copy_into_guest(struct reactor *reactor, int fd, const char *from, const char *to, int *signal, struct error *err)
+int copy_into_guest(struct reactor *reactor, int fd, const char *from, const char *to, int64_t ready_ms,
+                    struct copy_end *end, struct error *err)
 {
 	struct copy c = { .reactor = reactor,
 		          .from = from,
@@ -545,14 +564,12 @@ int copy_into_guest(struct reactor *reactor, int fd, const char *from, const cha
 		          .folder = -1,
 		          .stdio = { .fd = -1 },
 		          .err = err };
-	int rc = copy_run(&c, fd);
 
-	*signal = c.signal;
-	return rc;
+	return copy_run(&c, fd, ready_ms, end);
 }
 
-int copy_out_of_guest(struct reactor *reactor, int fd, const char *from, const char *to, int *signal,
-                      struct error *err)
+int copy_out_of_guest(struct reactor *reactor, int fd, const char *from, const char *to, int64_t ready_ms,
+                      struct copy_end *end, struct error *err)
 {
 	struct copy c = { .reactor = reactor,
 		          .from = from,
@@ -561,8 +578,6 @@ int copy_out_of_guest(struct reactor *reactor, int fd, const char *from, const c
 		          .folder = -1,
 		          .stdio = { .fd = -1 },
 		          .err = err };
-	int rc = copy_run(&c, fd);
 
-	*signal = c.signal;
-	return rc;
+	return copy_run(&c, fd, ready_ms, end);
 }

@@ -59,7 +59,6 @@ struct exec {
 	int terminal_fd; /* its events */
 	struct reactor_watch *terminal_watch;
 
-	struct reactor_timer *ready_timer; /* in STATE_WAITING */
 	struct reactor_signal *signals[8];
 	unsigned unanswered;
 	int status;
@@ -119,10 +118,11 @@ static size_t output_write(struct output *o, const unsigned char *bytes, size_t 
 		n = descriptor_write(&o->to, &iov, 1);
 		if (n >= 0)
 			total += (size_t)n;
-		else if (n == -EAGAIN)
-			break;
-		else
+		else if (n != -EAGAIN)
 			output_gone(o, (int)n);
+		else if (descriptor_waits(&o->to))
+			break;
+		/* else a signal came: what cannot be watched never makes us wait for somebody */
 	}
 	return total;
 }
@@ -235,7 +235,9 @@ static void input_read(struct exec *e)
 	if (e->input_over || e->state != STATE_RUNNING)
 		return;
 	if (room == 0 || !input_may_read(e)) {
-		input_pause(e); /* until took_room(), or SIGCONT */
+		if (room == 0 && e->channel)
+			client_send(e->channel, piece, 0); /* asks to be told of room */
+		input_pause(e);                            /* until took_room(), or SIGCONT */
 		return;
 	}
 	n = descriptor_read(&e->input, piece, room < sizeof piece ? room : sizeof piece);
@@ -365,20 +367,13 @@ static void signalled(void *ctx, int signo)
 	client_tell(e->channel, AGENT_SIGNAL, payload, w.used);
 }
 
-static bool is_ignored(int signo)
-{
-	struct sigaction action;
-
-	return !sigaction(signo, NULL, &action) && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
-}
-
 static int signals_begin(struct exec *e)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < N_FORWARDED; i++) {
-		if (is_ignored(forwarded[i]))
-			continue; /* nohup, or a shell's background */
+		if (reactor_signal_is_ignored(forwarded[i]))
+			continue;
 		e->signals[n] = reactor_signal_add(e->reactor, forwarded[i], signalled, e);
 		if (!e->signals[n++])
 			return -ENOMEM;
@@ -473,7 +468,6 @@ static void client_ready(void *ctx, const struct client_times *times)
 	struct agent_writer w = agent_writer_on(payload, payload ? room : 0);
 	unsigned cols = 0, rows = 0;
 
-	reactor_timer_set(e->ready_timer, -1);
 	if (e->events->ready)
 		e->events->ready(e->events->ctx, times);
 	if (room > AGENT_FRAME_MAX) {
@@ -504,16 +498,6 @@ static void client_ready(void *ctx, const struct client_times *times)
 	input_resume(e);
 }
 
-static void not_ready(void *ctx)
-{
-	struct exec *e = ctx;
-
-	error_set(e->err, ETIMEDOUT, "the agent in the guest has not answered for %lld s",
-	          (long long)e->request->ready_ms / 1000);
-	e->lost = true;
-	done(e, EXEC_FAILED);
-}
-
 static void client_ended(void *ctx, int code, const char *why)
 {
 	struct exec *e = ctx;
@@ -521,9 +505,10 @@ static void client_ended(void *ctx, int code, const char *why)
 	e->channel = NULL;
 	if (e->state == STATE_DRAINING)
 		return; /* its last word was heard */
-	e->lost = e->state != STATE_DONE;
-	if (e->lost)
-		error_set(e->err, -code, "%s", why);
+	if (e->state == STATE_DONE)
+		return;
+	e->lost = code == -EPIPE; /* else it is known what was wrong */
+	error_set(e->err, -code, "%s", why);
 	done(e, EXEC_FAILED);
 }
 
@@ -544,12 +529,11 @@ int exec_run(struct reactor *reactor, int fd, const struct exec_request *request
 	output_begin(&e, 0, STDOUT_FILENO);
 	output_begin(&e, 1, STDERR_FILENO);
 	input_begin(&e);
-	e.ready_timer = reactor_timer_add(reactor, not_ready, &e);
-	if (signals_begin(&e) || !e.input_call || !e.ready_timer) {
+	if (signals_begin(&e) || !e.input_call) {
 		error_set(err, ENOMEM, "no memory");
 		close(fd);
 	} else if (!client_open(reactor, fd, &client_events, &e, &e.client, err)) {
-		reactor_timer_set(e.ready_timer, request->ready_ms);
+		client_expect_greeting(e.client, request->ready_ms);
 		reactor_run(reactor);
 	}
 
@@ -562,8 +546,6 @@ int exec_run(struct reactor *reactor, int fd, const struct exec_request *request
 		terminal_give_back();
 	reactor_watch_remove(e.input_watch);
 	reactor_call_remove(e.input_call);
-	if (e.ready_timer)
-		reactor_timer_remove(e.ready_timer);
 	descriptor_close(&e.input);
 	for (unsigned i = 0; i < 2; i++) {
 		int failure = e.outputs[i].failure;

@@ -13,7 +13,7 @@
 enum lifeline_word {
 	/* The machine's. */
 	LIFELINE_OPEN = 'o',
-	LIFELINE_READY = 'r', /* an array of struct timeline_event */
+	LIFELINE_READY = 'r', /* the first time: an array of struct timeline_event */
 	LIFELINE_FREE = 'f',
 	LIFELINE_ENDED = 'e', /* three strings: how (api_end_name), why or "", the console's last lines or "" */
 	LIFELINE_REFUSED = 'x', /* text: why there is no machine */

@@ -16,7 +16,7 @@ struct link {
 	struct client *client;
 	struct client *over; /* to be closed outside of its callback */
 	struct reactor_call *close_call;
-	bool ready;
+	bool ready, warned;
 };
 
 /* Clients wait outside while there is nobody in the guest to take them. */
@@ -48,8 +48,9 @@ static void agent_ended(void *ctx, int code, const char *why)
 	struct link *l = ctx;
 	bool was_ready = l->ready;
 
-	if (code != -EPIPE)
-		log_warning("%s", why);
+	if (code != -EPIPE && !l->warned)
+		log_warning("%s", why); /* the guest can do so any number of times */
+	l->warned |= code != -EPIPE;
 	client_close(l->over);
 	l->over = l->client;
 	l->client = NULL;

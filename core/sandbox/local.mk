@@ -31,6 +31,14 @@ tests_unit_image_test_SOURCES = tests/unit/image_test.c
 tests_unit_image_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_image_test_LDADD = core/sandbox/libsandbox.a core/boot/libboot.a core/machine/libmachine.a $(UNIT_LIBS)
 
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/client_test
+TESTS += tests/unit/client_test
+endif
+tests_unit_client_test_SOURCES = tests/unit/client_test.c
+tests_unit_client_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_client_test_LDADD = core/sandbox/libsandbox.a agent/libagentshared.a core/machine/libmachine.a $(UNIT_LIBS)
+
 # The verbs exec and cp as users meet them, against an agent of this host.
 dist_check_SCRIPTS += tests/unit/exec-verb.sh
 TESTS += tests/unit/exec-verb.sh

@@ -22,6 +22,7 @@ struct sandbox_machine {
 	int lifeline; /* -1: none, or not any more */
 	struct reactor_watch *watch;
 	struct link *link;
+	bool was_ready;
 };
 
 static void say(struct sandbox_machine *m, enum lifeline_word word, const void *payload, size_t len)
@@ -83,6 +84,10 @@ static void agent_ready(void *ctx, const struct client_times *times)
 	struct sandbox_machine *m = ctx;
 	struct timeline_event events[TIMELINE_MARKS_MAX];
 
+	/* Once: a guest may begin as often as it likes, and the maker need not read. */
+	if (m->was_ready)
+		return;
+	m->was_ready = true;
 	mark_guest_times(m, times);
 	say(m, LIFELINE_READY, events, timeline_read(vm_timeline(m->vm), events) * sizeof events[0]);
 }

@@ -59,6 +59,7 @@ static void be_machine(const struct sandbox_plan *plan, int lifeline)
 		rc = sandbox_machine_new(vm, lifeline, &machine, &err);
 	if (rc) {
 		lifeline_send(lifeline, LIFELINE_REFUSED, err.text, strlen(err.text));
+		vm_close(vm);
 		_exit(EXIT_FAILURE);
 	}
 	rc = vm_run(vm, &err) == VM_ENDED ? 0 : -EIO;

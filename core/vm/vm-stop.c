@@ -81,21 +81,13 @@ static void signalled(void *ctx, int signo)
 
 static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 
-/* Ignored: by nohup(1), or by a shell that has put capsa into the background. It stays so. */
-static bool is_ignored(int signo)
-{
-	struct sigaction action;
-
-	return !sigaction(signo, NULL, &action) && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
-}
-
 int vm_stop_prepare(struct vm *vm, struct error *err)
 {
 	vm->stop_timer = reactor_timer_add(vm->reactor, timed_out, vm);
 	if (!vm->stop_timer)
 		return error_set(err, ENOMEM, "no memory");
 	for (unsigned i = 0; i < VM_SIGNALS; i++) {
-		if (signals[i] != SIGTERM && is_ignored(signals[i]))
+		if (signals[i] != SIGTERM && reactor_signal_is_ignored(signals[i]))
 			continue;
 		vm->signals[i] = reactor_signal_add(vm->reactor, signals[i], signalled, vm);
 		if (!vm->signals[i])

@@ -194,7 +194,7 @@ interrupted_copies_leave_nothing() {
 	env --default-signal "$capsa" cp - "box:$work/half" <fifo 7>&- &
 	pid=$!
 	head -c 100000 /dev/zero >&7
-	until [ -n "$(find . -maxdepth 1 -newer fifo -name '*half*')" ]; do kill -0 $pid || return; done
+	until [ -n "$(find . -maxdepth 1 -name '*half*')" ]; do kill -0 $pid || return; done
 	kill -TERM $pid
 	wait $pid
 	[ $? = 143 ]
