@@ -44,6 +44,7 @@ struct copy {
 	bool all_sent;
 	/* Out: where they go. */
 	int folder;
+	char *folder_name;
 	struct tree_receiver *receiver;
 	/* "-", in either direction. */
 	bool plain;
@@ -368,7 +369,7 @@ static void came(void *ctx, enum agent_stream stream, const void *bytes, size_t 
 	}
 	rc = tree_receiver_write(c->receiver, bytes, len, &cause);
 	if (rc)
-		failed(c, rc, "%s", cause.text);
+		failed(c, rc, "%s: %s", c->folder_name, cause.text);
 	else
 		client_consumed(c->channel, AGENT_OUTPUT, len);
 }
@@ -392,7 +393,7 @@ static void sent(void *ctx, const struct client_result *result)
 	}
 	rc = tree_receiver_finish(c->receiver, &cause);
 	if (rc)
-		failed(c, rc, "%s", cause.text);
+		failed(c, rc, "%s: %s", c->folder_name, cause.text);
 	else
 		over(c, 0);
 }
@@ -448,7 +449,7 @@ static void begin_tree_read(struct copy *c)
 	}
 	rc = tree_receiver_open(c->folder, name, 0, &c->receiver, &cause);
 	if (rc) {
-		failed(c, rc, "%s", cause.text);
+		failed(c, rc, "%s: %s", folder, cause.text);
 		goto out;
 	}
 	agent_write_string(&w, c->from);
@@ -457,9 +458,9 @@ static void begin_tree_read(struct copy *c)
 	if (!c->channel)
 		failed(c, -ENOMEM, "no memory");
 out:
+	c->folder_name = folder;
 	free(payload);
 	free(source_name);
-	free(folder);
 	free(name);
 }
 
@@ -548,6 +549,7 @@ static int copy_run(struct copy *c, int fd, int64_t ready_ms, struct copy_end *e
 	tree_receiver_close(c->receiver);
 	if (c->folder >= 0)
 		close(c->folder);
+	free(c->folder_name);
 	free(c->kept);
 	*end = c->end;
 	return c->rc;

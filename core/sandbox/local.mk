@@ -42,3 +42,4 @@ tests_unit_client_test_LDADD = core/sandbox/libsandbox.a agent/libagentshared.a 
 # The verbs exec and cp as users meet them, against an agent of this host.
 dist_check_SCRIPTS += tests/unit/exec-verb.sh
 TESTS += tests/unit/exec-verb.sh
+EXTRA_DIST += tests/unit/hostile-agent.py

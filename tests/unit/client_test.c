@@ -97,6 +97,7 @@ static void act(struct told *told)
 	switch (what) {
 	case ACT_FORGET:
 		client_forget(told->channel);
+		told->channel = NULL; /* it goes by itself */
 		break;
 	case ACT_REFUSE:
 		client_refuse(told->channel, AGENT_OUTPUT);

@@ -204,6 +204,209 @@ names_are_told() {
 		refused 'in which machine' "$capsa" exec && refused 'which command' "$capsa" exec box &&
 		refused 'no option|unrecognized|invalid' "$capsa" exec box --bogus true
 }
+execs_at_once() {
+	local i pids=() wrong=0
+	for i in $(seq 200); do
+		in_box sh -c "exit $((i % 100))" </dev/null &
+		pids+=($!)
+	done
+	for i in $(seq 200); do
+		wait "${pids[i - 1]}"
+		[ $? = $((i % 100)) ] || wrong=$((wrong + 1))
+	done
+	[ $wrong = 0 ] || echo "$wrong of 200 had another status"
+	[ $wrong = 0 ]
+}
+# A reader that does not read and does not leave: the command cannot end, but the user can.
+full_pipes_do_not_hold_signals() {
+	local pid
+	mkfifo full
+	exec 6<>full
+	env --default-signal "$capsa" exec box -- sh -c "echo >$work/began; exec yes" >full 6>&- </dev/null &
+	pid=$!
+	until [ -e began ]; do kill -0 $pid || return; done
+	while kill -TERM $pid 2>/dev/null; do :; done
+	wait $pid
+	[ $? = 143 ]
+}
+# From a terminal: whoever reads from it in the background is stopped by the kernel.
+background_is_not_stopped() {
+	cat >background.sh <<-END
+		set -m
+		"$capsa" exec box -- true &
+		wait \$!
+		echo "status \$?"
+		"$capsa" exec box -- sh -c 'echo output; exit 3' &
+		wait \$!
+		echo "status \$?"
+	END
+	timeout 60 script -qec "bash background.sh" /dev/null </dev/null >background.txt || return
+	tr -d '\r' <background.txt | grep -E '^(status|output)' | tr '\n' ' ' | grep -q 'status 0 output status 3'
+}
+stopped() {
+	[ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = T ]
+}
+stopped_and_continued() {
+	local line pid
+	coproc stop { exec env --default-signal "$capsa" exec box -- sh -c 'echo ready; read x; echo "got $x"; exit 4'; }
+	pid=$stop_PID
+	read -rt 60 line <&"${stop[0]}" && kill -TSTP "$pid" || return
+	until stopped "$pid"; do kill -0 "$pid" || return; done
+	echo word >&"${stop[1]}"
+	kill -CONT "$pid"
+	read -rt 60 line <&"${stop[0]}" && [ "$line" = 'got word' ] || return
+	wait "$pid"
+	[ $? = 4 ]
+}
+# As a shell does with ^Z and fg; the terminal is as it was while the command is stopped, and afterwards.
+stopped_with_a_terminal() {
+	cat >stop.py <<-'END'
+		import os, pty, re, signal, sys, termios
+		capsa, work = sys.argv[1:]
+		leader, fd = pty.fork()
+		if leader == 0:
+		    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+		    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+		    before = termios.tcgetattr(0)
+		    job = os.fork()
+		    if job == 0:
+		        os.setpgid(0, 0)
+		        os.tcsetpgrp(0, os.getpid())
+		        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+		        os.execv(capsa, [capsa, "exec", "-t", "box", "--", "sh", "-c", "echo ready; read x; echo got $x; exit 5"])
+		    def state(text):
+		        print(text, "as before" if termios.tcgetattr(0) == before else "raw", flush=True)
+		    os.read(int(os.environ["GO"]), 1)
+		    state("runs:")
+		    os.kill(job, signal.SIGTSTP)
+		    _, status = os.waitpid(job, os.WUNTRACED)
+		    os.tcsetpgrp(0, os.getpgrp())
+		    state("stopped: %s," % os.WIFSTOPPED(status))
+		    os.tcsetpgrp(0, job)
+		    os.kill(job, signal.SIGCONT)
+		    _, status = os.waitpid(job, 0)
+		    os.tcsetpgrp(0, os.getpgrp())
+		    state("ended: %d," % os.WEXITSTATUS(status))
+		    os._exit(0)
+		seen, told, written = b"", False, False
+		while True:
+		    try:
+		        piece = os.read(fd, 4096)
+		    except OSError:
+		        break
+		    seen += piece
+		    if b"ready" in seen and not told:
+		        os.write(int(os.environ["TELL"]), b"x")
+		        told = True
+		    if re.search(rb"stopped: .*\n", seen) and not written:
+		        os.write(fd, b"word\r")
+		        written = True
+		sys.stdout.write(seen.decode().replace("\r", ""))
+	END
+	mkfifo go
+	exec 5<>go
+	GO=5 TELL=5 timeout 60 python3 stop.py "$capsa" "$work" >stop.txt
+	exec 5>&-
+	grep -q '^runs: raw' stop.txt && grep -q '^stopped: True, as before' stop.txt && grep -q '^got word' stop.txt &&
+		grep -q '^ended: 5, as before' stop.txt || {
+		cat stop.txt
+		return 1
+	}
+}
+nohup_is_kept() {
+	local pid
+	mkfifo nohup
+	exec 4<>nohup
+	(
+		trap '' INT HUP
+		exec "$capsa" cp - "box:$work/kept" <nohup 4>&-
+	) &
+	pid=$!
+	echo one >&4
+	until [ -n "$(find . -maxdepth 1 -name '*kept*')" ]; do kill -0 $pid || return; done
+	kill -INT $pid && kill -HUP $pid
+	exec 4>&-
+	wait $pid && [ "$(cat kept)" = one ]
+}
+odd_copies() {
+	# Onto itself; into folders that take nothing; names of all sorts.
+	"$capsa" cp in "box:$work/in" && [ "$(stat -c %s in)" = 5000000 ] && "$capsa" cp "box:$work/in" in &&
+		[ "$(stat -c %s in)" = 5000000 ] || return
+	refused '/proc/x|/proc' "$capsa" cp in box:/proc/x && refused '/proc' "$capsa" cp "box:$work/in" /proc/x || return
+	echo odd >$'new\nline'
+	"$capsa" cp $'new\nline' "box:$work/again/" && [ "$(cat again/$'new\nline')" = odd ] &&
+		"$capsa" cp "box:$work/"$'new\nline' back.odd && [ "$(cat back.odd)" = odd ] || return
+	refused 'no such folder' "$capsa" cp "box:$work/in" newly/ && [ ! -e newly ] || return
+	mkfifo tube
+	"$capsa" cp tube "box:$work/tube2" && [ -p tube2 ] && "$capsa" cp "box:$work/tube" tube3 && [ -p tube3 ] || return
+	# Nobody reads what comes: as of cat, without a word.
+	"$capsa" cp "box:$work/in" - 2>err.txt | head -c 1 >first.txt
+	[ "${PIPESTATUS[0]}" = 141 ] && [ ! -s err.txt ]
+}
+large_files() {
+	truncate -s 5G large
+	echo end >>large
+	"$capsa" cp large "box:$work/large2" && "$capsa" cp "box:$work/large2" large3 && [ "$(stat -c %s large3)" = 5368709124 ] &&
+		[ "$(tail -c 4 large3)" = end ] && [ "$(stat -c %b large3)" -lt 1000 ]
+}
+# One that needs no file to say EAGAIN.
+files_that_are_none() {
+	[ -r /proc/kmsg ] || return 0
+	timeout 60 "$capsa" cp /proc/kmsg "box:$work/kmsg" </dev/null >err.txt 2>&1
+	[ $? -le 1 ]
+}
+
+begin_hostile_agent() {
+	evil=$XDG_RUNTIME_DIR/capsa/evil
+	mkdir -m 700 "$evil"
+	echo $$ >"$evil/lock"
+	exec 9>>"$evil/lock"
+	flock -n 9 || exit
+	python3 "$CAPSA_SOURCE/tests/unit/hostile-agent.py" "$evil/agent.sock" 8>&- 9>&- &
+	until [ -S "$evil/agent.sock" ]; do kill -0 $! || exit; done
+}
+hostile_trees_stay_inside() {
+	local tree went wrong=0
+	for tree in dots up root nul empty through over hard-up hard-link leave two node controls noise deep big cut gone exit flood; do
+		rm -rf jail
+		mkdir -p jail/dest
+		echo secret >jail/secret
+		timeout 60 "$capsa" cp "evil:/$tree" jail/dest/copy >evil.txt 2>&1 </dev/null
+		went=$?
+		# What was whole before the stream went wrong may stay.
+		[ $tree = two ] && rm -f jail/dest/copy
+		if [ $went != 1 ]; then
+			echo "$tree: status $went"
+			wrong=1
+		elif [ "$(ls -A jail)" != $'dest\nsecret' ] || [ -e /evil ] || [ "$(stat -c %h jail/secret)" != 1 ] ||
+			[ -n "$(find jail -name '.capsa*' -o -type f ! -name secret ! -path 'jail/dest/copy/*')" ]; then
+			echo "$tree: left"
+			find jail
+			wrong=1
+		elif LC_ALL=C grep -q $'[\x01-\x09\x0b-\x1f]' evil.txt || [ "$(wc -l <evil.txt)" != 1 ]; then
+			echo "$tree: said"
+			cat -v evil.txt
+			wrong=1
+		fi
+	done
+	return $wrong
+}
+hostile_answers_are_told() {
+	refused '^capsa: .*no command' "$capsa" cp in evil:/exit && refused '^capsa: .*evil. words' "$capsa" cp evil:/words x &&
+		refused 'keep to the protocol' "$capsa" exec evil again && [ ! -e x ] || return
+	# The command had ended.
+	status 0 "$capsa" exec evil twice </dev/null
+}
+interrupted_copies_out_leave_nothing() {
+	local pid
+	mkdir half.out
+	env --default-signal "$capsa" cp evil:/stuck half.out/copy &
+	pid=$!
+	until [ -n "$(ls -A half.out)" ]; do kill -0 $pid || return; done
+	kill -INT $pid
+	wait $pid
+	[ $? = 130 ] && [ -z "$(ls -A half.out)" ]
+}
 # Last: the agent goes.
 lost_agents_are_told() {
 	local pid line
@@ -237,5 +440,18 @@ check "cp: trees" copies_trees
 check "cp: what is wrong is told" bad_copies
 check "cp: interrupted" interrupted_copies_leave_nothing
 check "mistakes are told" names_are_told
+check "200 commands at once" execs_at_once
+check "a reader that does not read holds no signals" full_pipes_do_not_hold_signals
+check "in the background of a terminal nothing is stopped" background_is_not_stopped
+check "stopped and continued" stopped_and_continued
+check "stopped and continued, with a terminal" stopped_with_a_terminal
+check "cp: ignored signals stay ignored" nohup_is_kept
+check "cp: onto itself, odd names, odd files, a reader that leaves" odd_copies
+check "cp: a file larger than 4 GiB" large_files
+check "cp: a file that gives nothing yet" files_that_are_none
+begin_hostile_agent
+check "cp: hostile trees stay inside, whole or not" hostile_trees_stay_inside
+check "hostile answers are told" hostile_answers_are_told
+check "cp: interrupted, out of the machine" interrupted_copies_out_leave_nothing
 check "an agent that is lost is told" lost_agents_are_told
 echo "1..$n"
