@@ -35,7 +35,7 @@ static const struct group {
 	{ "always", { "virtio_pci" } },
 	{ "virtio:19", { "vmw_vsock_virtio_transport" } },
 	{ "virtio:3", { "virtio_console" } },
-	{ "virtio:4", { "virtio_rng" } },
+	{ "later:virtio:4", { "virtio_rng" } },
 	{ "virtio:1", { "virtio_net", "af_packet", "ipv6" } },
 	{ "virtio:26", { "virtiofs" } },
 	{ "virtio:2", { "virtio_blk" } },

@@ -25,7 +25,8 @@
  *   always virtio.ko virtio_ring.ko ... virtio_pci.ko       load these first, before looking for devices
  *   virtio:19 vsock.ko ...                                  for a virtio device of that number (virtio_ids.h)
  *   pci:1b36:0011 pvpanic.ko pvpanic-pci.ko                 for a PCI device of that vendor and device
- *   acpi:button button.ko evdev.ko                          for the power button
+ *   later:virtio:4 virtio-rng.ko                            the same, once the agent serves
+ *   acpi:button button.ko evdev.ko                          for the power button, once the agent serves
  *   fs:overlay overlay.ko                                   for that file system
  *
  * What is built into the kernel is not there, nor a line with nothing to load. A file of the first line is in no other;

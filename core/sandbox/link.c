@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/log.h"
 
@@ -66,10 +67,11 @@ static void accepted(void *ctx, int fd)
 	struct link *l = ctx;
 	struct error err;
 
-	/* A new agent; that the old one is gone we may hear later. */
-	client_close(l->client);
-	l->client = NULL;
-	let_in(l, false);
+	/* Any process of the guest can come to this port. The first is the agent, and an agent that is gone was heard of. */
+	if (l->client) {
+		close(fd);
+		return;
+	}
 	if (client_open(l->reactor, fd, &events, l, &l->client, &err)) {
 		l->client = NULL;
 		log_warning("no link to the agent: %s", err.text);

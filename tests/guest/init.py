@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""init.py - init and agent in a real guest, by agent.sh. Speaks TAP."""
+"""init.py - init and agent in a real guest, by init.sh. Speaks TAP."""
 
 import lzma
 import os

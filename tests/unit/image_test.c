@@ -204,7 +204,7 @@ static void packed_modules_are_named_as_unpacked_ones(void **state)
 	                 0);
 	assert_string_equal(modules.table, "always /lib/modules/virtio.ko /lib/modules/virtio_pci.ko\n"
 	                                   "virtio:19 /lib/modules/vmw_vsock_virtio_transport.ko\n"
-	                                   "virtio:4 /lib/modules/virtio-rng.ko\n");
+	                                   "later:virtio:4 /lib/modules/virtio-rng.ko\n");
 	assert_string_equal(modules.list[1].path, "a/virtio_pci.ko.xz");
 	image_modules_free(&modules);
 }
