@@ -62,7 +62,7 @@ a_terminal() {
 	TERM=xterm script -qec "stty rows 33 cols 77; $capsa exec -t box -- sh -c 'tty; stty size; echo \$TERM'" /dev/null \
 		</dev/null >"$work/console.txt" 2>&1 || return
 	tr -d '\r' <"$work/console.txt" >"$work/plain.txt"
-	grep -q '/dev/pts/' "$work/plain.txt" && grep -q '^33 77$' "$work/plain.txt" && grep -q '^xterm$' "$work/plain.txt"
+	grep -q '/dev/pts/' "$work/plain.txt" && grep -q '33 77$' "$work/plain.txt" && grep -q 'xterm$' "$work/plain.txt"
 }
 
 slow_readers_wait() {

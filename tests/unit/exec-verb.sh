@@ -152,7 +152,7 @@ killed_clients_end_commands() {
 a_terminal_is_one() {
 	TERM=xterm script -qec "stty rows 33 cols 77; $capsa exec -t box -- sh -c 'tty; stty size'" /dev/null </dev/null >tty.txt
 	tr -d '\r' <tty.txt >plain.txt
-	grep -q '/dev/pts/' plain.txt && grep -q '^33 77$' plain.txt
+	grep -q '/dev/pts/' plain.txt && grep -q '33 77$' plain.txt
 }
 
 copies_files() {

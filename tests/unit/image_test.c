@@ -543,11 +543,11 @@ static void what_is_no_image_is_told(void **state)
 {
 	static const char *const heads[] = { "",
 		                             "070701",
-		                             "capsa-image 1\n",
-		                             "capsa-image 1\nsize 10",
-		                             "capsa-image 1\nversion x\nsize 0\n",
-		                             "capsa-image 1\n\nsize 40\n",
-		                             "capsa-image 2\nversion x\nsize 40\n" };
+		                             IMAGE_FORMAT "\n",
+		                             IMAGE_FORMAT "\nsize 10",
+		                             IMAGE_FORMAT "\nversion x\nsize 0\n",
+		                             IMAGE_FORMAT "\n\nsize 40\n",
+		                             "capsa-image 0\nversion x\nsize 40\n" };
 	char version[IMAGE_VERSION_SIZE];
 
 	(void)state;
