@@ -159,6 +159,16 @@ a_file_describes_the_machine() {
 	says '^2$' '^filed$' 'capsa\.word=here' && gone
 }
 
+# `capsa -c` with sandbox = true: the file's own process is the machine.
+a_file_is_a_sandbox() {
+	"$capsa" -q -c "$top/conf/sandbox.conf" </dev/null >"$work/console.txt" 2>"$work/messages.txt" &
+	pid=$!
+	until [ -S "$XDG_RUNTIME_DIR/capsa/sandbox/agent.sock" ]; do kill -0 $pid || return; done
+	[ "$(timeout "$limit" "$capsa" exec sandbox -- hostname </dev/null)" = sandbox ] || return
+	kill -TERM $pid
+	wait $pid && gone
+}
+
 bad_options() {
 	status 125 "$capsa" run --memory 5X -- true 2>"$work/error.txt" && grep -q -- '--memory: "5X" is no size' "$work/error.txt" &&
 		status 125 "$capsa" run 2>"$work/error.txt" && grep -q 'which command?' "$work/error.txt" &&
@@ -181,6 +191,7 @@ check "a guest that powers off is told" guest_powers_off
 check "a guest without memory is told" out_of_memory
 check "--trace writes a timeline" trace_is_written
 check "-c FILE describes the machine" a_file_describes_the_machine
+check "a file with sandbox = true has an agent" a_file_is_a_sandbox
 check "bad options are told" bad_options
 check "twenty at once" twenty_at_once
 finish
