@@ -133,6 +133,18 @@ start_is_ended_too() {
 	wait "$pid"
 	[ $? = 1 ] && grep -q "process was killed" err.txt && "$capsa" ls >/dev/null && [ ! -e "$XDG_RUNTIME_DIR/capsa/box" ]
 }
+# A pipe that capsa was given ends with capsa, not with its machine.
+pipes_are_not_kept() {
+	local reader is
+	mkfifo pipe
+	cat pipe >/dev/null &
+	reader=$!
+	begin run --name box -- sleep 1000 7>pipe || return
+	kill -STOP "$machine" && kill -KILL "$pid"
+	is=0
+	timeout 60 tail --pid=$reader -f /dev/null || is=1
+	kill -CONT "$machine" && ended 137 && [ $is = 0 ]
+}
 long_folders() {
 	local XDG_RUNTIME_DIR=$work/$(printf '%0100d' 0)/$(printf '%0100d' 0)
 	mkdir -p "$XDG_RUNTIME_DIR"
@@ -185,6 +197,7 @@ check "a machine whose process is killed is told" a_killed_machine_is_told
 check "without standard descriptors" no_standard_descriptors
 check "a name is one machine's" a_name_is_one_machines
 check "start can be ended before it is ready" start_is_ended_too
+check "a machine keeps no pipe of its maker's" pipes_are_not_kept
 check "a run-time folder may have a long name" long_folders
 check "folders that cannot be used are told" bad_folders
 check "a full run-time folder is told" full_folders
