@@ -50,7 +50,10 @@ static void first_output(void *ctx)
 	timeline_mark(&run->timeline, "first byte of output", timeline_now());
 }
 
-/* Waits until the machine lets the agent's clients in, and goes in. A descriptor or -errno with err. */
+/*
+ * Waits until the machine lets the agent's clients in, and goes in. A descriptor or -errno with err: -EPIPE where the machine
+ * has told its end.
+ */
 static int enter(struct sandbox *sandbox, struct error *err)
 {
 	for (;;) {
@@ -91,7 +94,9 @@ static int execute(struct run *run, struct sandbox *sandbox, struct error *err)
 	reactor_free(reactor);
 out:
 	progress_clear(&run->progress);
-	/* A guest that powers off takes its agent away first. */
+	/* One that ends at once takes its socket away, and a guest that powers off its agent. */
+	if (fd < 0 && fd != -EPIPE)
+		sandbox_ends_within(sandbox, END_MS, &why);
 	if (lost && !sandbox_ends_within(sandbox, END_MS, &why))
 		sandbox_why_lost(err);
 	else if (lost || fd < 0)

@@ -43,3 +43,6 @@ tests_unit_client_test_LDADD = core/sandbox/libsandbox.a agent/libagentshared.a 
 dist_check_SCRIPTS += tests/unit/exec-verb.sh
 TESTS += tests/unit/exec-verb.sh
 EXTRA_DIST += tests/unit/hostile-agent.py
+# run and start, however they end.
+dist_check_SCRIPTS += tests/unit/run-verb.sh
+TESTS += tests/unit/run-verb.sh

@@ -27,10 +27,24 @@ struct sandbox {
 	struct timeline timeline;
 };
 
+/* Closes what is above standard error but for two: a pipe of a shell's would not end before the machine does. */
+static void close_all_but(int one, int other)
+{
+	unsigned low = (unsigned)(one < other ? one : other), high = (unsigned)(one < other ? other : one);
+
+	if (low > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
 /* A session of its own: the terminal's signals are the maker's. */
-static void leave_the_maker(void)
+static void leave_the_maker(const struct sandbox_plan *plan, int lifeline)
 {
 	int nothing;
+
+	close_all_but(lifeline, plan->image.fd > STDERR_FILENO ? plan->image.fd : lifeline);
 
 	setsid();
 	nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -50,7 +64,7 @@ static void be_machine(const struct sandbox_plan *plan, int lifeline)
 	int64_t begin;
 	int rc;
 
-	leave_the_maker();
+	leave_the_maker(plan, lifeline);
 	begin = timeline_now();
 	rc = vm_open(plan->config, NULL, &vm, &err);
 	if (!rc)
