@@ -407,6 +407,9 @@ static void took_exit(void *ctx, enum agent_exit how, unsigned code, unsigned fl
 		break;
 	case AGENT_SIGNALLED:
 		e->status = (int)(128 + (code & 0x7f));
+		/* By a signal of ours: a reader that takes nothing is not waited for, as the command's own death would not. */
+		if (e->unanswered > 0)
+			done(e, e->status);
 		break;
 	case AGENT_TIMED_OUT:
 		e->status = EXEC_TIMED_OUT;

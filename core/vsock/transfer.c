@@ -68,9 +68,14 @@ static bool send_failed(struct connection *c)
 	switch (errno) {
 	case EAGAIN:
 	case EINTR:
+		return true;
 	case ENOBUFS:
 	case ENOMEM:
-		return true;
+		/* The socket counts as writable all the same: waiting for that would spin. */
+		vsock_say(c->vsock, REASON_MEMORY,
+		          "the host has no memory for a socket's bytes; the connection is reset");
+		connection_reset(c);
+		return false;
 	case EMSGSIZE:
 		vsock_say(c->vsock, REASON_MESSAGE,
 		          "a message is too large for its socket on the host; the connection is reset");

@@ -81,6 +81,7 @@ messages_keep_their_boundaries() {
 
 # Each ends its direction first, waits for the answer and the end: half-closed connections in numbers.
 short_connections() {
+	local limit=$((4 * limit)) # each connection costs some twenty exits of the guest
 	with_vsock short
 	serve echo -n 10000 listen "unix:${socket}_1000" echo || return
 	attended short --append "$(run_words "vsock-peer -n 10000 connect vsock:2:1000 short && vsock-peer -n 10000 listen vsock:4294967295:3000 echo")"
