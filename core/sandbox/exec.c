@@ -61,6 +61,7 @@ struct exec {
 
 	struct reactor_signal *signals[8];
 	unsigned unanswered;
+	bool signalled; /* the command got one of ours */
 	int status;
 	bool lost;
 	struct error *err;
@@ -363,6 +364,7 @@ static void signalled(void *ctx, int signo)
 		done(e, 128 + signo);
 		return;
 	}
+	e->signalled = true;
 	agent_write_u32(&w, (uint32_t)signo);
 	client_tell(e->channel, AGENT_SIGNAL, payload, w.used);
 }
@@ -408,7 +410,7 @@ static void took_exit(void *ctx, enum agent_exit how, unsigned code, unsigned fl
 	case AGENT_SIGNALLED:
 		e->status = (int)(128 + (code & 0x7f));
 		/* By a signal of ours: a reader that takes nothing is not waited for, as the command's own death would not. */
-		if (e->unanswered > 0)
+		if (e->signalled)
 			done(e, e->status);
 		break;
 	case AGENT_TIMED_OUT:

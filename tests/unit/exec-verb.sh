@@ -116,6 +116,18 @@ writer_is_ended() {
 	yes | in_box true
 	[ "${PIPESTATUS[0]}" = 141 ]
 }
+# timeout(1) and the like send one signal: a reader that takes nothing does not hold us.
+readers_that_take_nothing() {
+	local pid
+	mkfifo stuck
+	exec 6<>stuck
+	env --default-signal "$capsa" exec box -- yes >&6 6>&- </dev/null &
+	pid=$!
+	while dd if=/dev/zero of=stuck bs=4096 count=1 oflag=nonblock status=none 2>/dev/null; do :; done
+	kill -TERM $pid
+	wait $pid
+	[ $? = 143 ]
+}
 # What the command does not read stays for the next program.
 input_is_left() {
 	seq 200000 >numbers
@@ -431,6 +443,7 @@ check "a full disk is told" full_disk
 check "a reader that leaves is SIGPIPE for the command" reader_leaves
 check "a writer is ended by a command that does not read" writer_is_ended
 check "input that is not wanted is left" input_is_left
+check "a signal ends a command whose reader takes nothing" readers_that_take_nothing
 check "signals are handed on" signals_are_handed_on
 check "a command that ignores signals is left after some" deaf_commands_are_left
 check "a client that is killed takes its command along" killed_clients_end_commands
