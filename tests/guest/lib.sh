@@ -146,15 +146,14 @@ wait_for_line() {
 attended() {
 	local name=$1
 	shift
-	# shellcheck disable=SC1083 # bash takes elements of arrays there
-	[ -z "${console-}" ] || exec {console[0]}<&- {console[1]}>&-
+	[ -z "${console-}" ] || exec {from_console}<&- {to_console}>&-
 	coproc machine { exec "$capsa" -c "$work/$name.conf" "$@" 2>"$work/messages.txt"; }
 	# shellcheck disable=SC2154 # coproc sets it
 	pid=$machine_PID
 	# Copies: bash closes its own when the machine ends, and what it said last may not have been read then.
 	# shellcheck disable=SC2154
-	# shellcheck disable=SC1083
-	exec {console[0]}<&"${machine[0]}" {console[1]}>&"${machine[1]}"
+	exec {from_console}<&"${machine[0]}" {to_console}>&"${machine[1]}"
+	console=("$from_console" "$to_console")
 }
 
 # hear PATTERN: reads the attended console until a line has it

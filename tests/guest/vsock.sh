@@ -111,8 +111,8 @@ a_peer_that_is_killed() {
 a_reboot_with_open_connections() {
 	with_vsock reboot 'on_reboot = "restart";'
 	serve hold listen "unix:${socket}_1000" hold || return
-	attended reboot --append "$(run_words 'vsock-peer connect vsock:2:1001 source 1000 && exit
-		vsock-peer connect vsock:2:1000 hold | while read line; do reboot -f; done')"
+	attended reboot --append "$(run_words 'until vsock-peer connect vsock:2:1001 source 1000; do
+		vsock-peer connect vsock:2:1000 hold | while read line; do reboot -f; done; done 2>/dev/null')"
 	wait "$served" && grep released "$work/hold.txt" || return
 	serve sink listen "unix:${socket}_1001" sink || return
 	hear 'capsa.run exit 0' && wait "$served" && wait "$pid" && nothing_is_left
