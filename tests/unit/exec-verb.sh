@@ -327,11 +327,11 @@ stopped_with_a_terminal() {
 }
 nohup_is_kept() {
 	local pid
-	mkfifo nohup
-	exec 4<>nohup
+	mkfifo nohup.pipe
+	exec 4<>nohup.pipe
 	(
 		trap '' INT HUP
-		exec "$capsa" cp - "box:$work/kept" <nohup 4>&-
+		exec "$capsa" cp - "box:$work/kept" <nohup.pipe 4>&-
 	) &
 	pid=$!
 	echo one >&4

@@ -146,7 +146,9 @@ pipes_are_not_kept() {
 	kill -CONT "$machine" && ended 137 && [ $is = 0 ]
 }
 long_folders() {
-	local XDG_RUNTIME_DIR=$work/$(printf '%0100d' 0)/$(printf '%0100d' 0)
+	local XDG_RUNTIME_DIR part
+	part=$(printf '%0100d' 0)
+	XDG_RUNTIME_DIR=$work/$part/$part
 	mkdir -p "$XDG_RUNTIME_DIR"
 	chmod 700 "$XDG_RUNTIME_DIR"
 	begin run --name box -- sleep 1000 && kill -TERM "$pid" && ended 143
