@@ -27,6 +27,8 @@
 
 /* Signals without an answer after which we leave. */
 #define PATIENCE 3u
+/* How long output may be held up after a signal. */
+#define STUCK_MS 2000
 #define PIECE 65536u
 
 enum state { STATE_WAITING, STATE_RUNNING, STATE_DRAINING, STATE_DONE };
@@ -61,7 +63,9 @@ struct exec {
 
 	struct reactor_signal *signals[8];
 	unsigned unanswered;
-	bool signalled; /* the command got one of ours */
+	struct reactor_timer *signal_timer; /* after one that ends most commands */
+	int last_signal;
+	uint64_t written, written_then; /* bytes of output; at the signal */
 	int status;
 	bool lost;
 	struct error *err;
@@ -117,12 +121,14 @@ static size_t output_write(struct output *o, const unsigned char *bytes, size_t 
 
 		memcpy(&iov.iov_base, &(const void *){ bytes + total }, sizeof iov.iov_base);
 		n = descriptor_write(&o->to, &iov, 1);
-		if (n >= 0)
+		if (n >= 0) {
 			total += (size_t)n;
-		else if (n != -EAGAIN)
+			o->exec->written += (size_t)n;
+		} else if (n != -EAGAIN) {
 			output_gone(o, (int)n);
-		else if (descriptor_waits(&o->to))
+		} else if (descriptor_waits(&o->to)) {
 			break;
+		}
 		/* else a signal came: what cannot be watched never makes us wait for somebody */
 	}
 	return total;
@@ -364,9 +370,30 @@ static void signalled(void *ctx, int signo)
 		done(e, 128 + signo);
 		return;
 	}
-	e->signalled = true;
+	if (signo != SIGUSR1 && signo != SIGUSR2) {
+		e->last_signal = signo;
+		e->written_then = e->written;
+		reactor_timer_set(e->signal_timer, STUCK_MS);
+	}
 	agent_write_u32(&w, (uint32_t)signo);
 	client_tell(e->channel, AGENT_SIGNAL, payload, w.used);
+}
+
+/*
+ * The agent tells of the command's end behind its last output. Where our reader takes none of that, the news would never
+ * come, and a command of this host would have died all the same.
+ */
+static void stuck(void *ctx)
+{
+	struct exec *e = ctx;
+	bool held_up = e->outputs[0].at < e->outputs[0].len || e->outputs[1].at < e->outputs[1].len;
+
+	if (held_up && e->written == e->written_then) {
+		done(e, 128 + e->last_signal);
+	} else if (held_up) {
+		e->written_then = e->written;
+		reactor_timer_set(e->signal_timer, STUCK_MS);
+	}
 }
 
 static int signals_begin(struct exec *e)
@@ -409,9 +436,6 @@ static void took_exit(void *ctx, enum agent_exit how, unsigned code, unsigned fl
 		break;
 	case AGENT_SIGNALLED:
 		e->status = (int)(128 + (code & 0x7f));
-		/* By a signal of ours: a reader that takes nothing is not waited for, as the command's own death would not. */
-		if (e->signalled)
-			done(e, e->status);
 		break;
 	case AGENT_TIMED_OUT:
 		e->status = EXEC_TIMED_OUT;
@@ -534,7 +558,8 @@ int exec_run(struct reactor *reactor, int fd, const struct exec_request *request
 	output_begin(&e, 0, STDOUT_FILENO);
 	output_begin(&e, 1, STDERR_FILENO);
 	input_begin(&e);
-	if (signals_begin(&e) || !e.input_call) {
+	e.signal_timer = reactor_timer_add(reactor, stuck, &e);
+	if (signals_begin(&e) || !e.input_call || !e.signal_timer) {
 		error_set(err, ENOMEM, "no memory");
 		close(fd);
 	} else if (!client_open(reactor, fd, &client_events, &e, &e.client, err)) {
@@ -551,6 +576,8 @@ int exec_run(struct reactor *reactor, int fd, const struct exec_request *request
 		terminal_give_back();
 	reactor_watch_remove(e.input_watch);
 	reactor_call_remove(e.input_call);
+	if (e.signal_timer)
+		reactor_timer_remove(e.signal_timer);
 	descriptor_close(&e.input);
 	for (unsigned i = 0; i < 2; i++) {
 		int failure = e.outputs[i].failure;
