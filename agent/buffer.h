@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buffer.h - bytes that come in at the end and leave at the start. Grows by doubling, up to what its user ever reserves.
+ * buffer.h - bytes that come in at the end and leave at the start. Grows by doubling, up to what its user ever
+ * reserves.
  */
 #ifndef CAPSA_AGENT_BUFFER_H
 #define CAPSA_AGENT_BUFFER_H

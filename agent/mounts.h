@@ -11,12 +11,12 @@ void mounts_first(void);
 void mounts_rest(void);
 
 /*
- * As mount(8): `options` separated by commas, those that are no flags go to the file system. The target is made where it
- * is missing. 0 or -errno, with *what saying what it is about (a path or the type).
+ * As mount(8): `options` separated by commas, those that are no flags go to the file system. The target is made where
+ * it is missing. 0 or -errno, with *what saying what it is about (a path or the type).
  *
- * With the target "/" it becomes the root of the caller and of whatever it starts from now on, as by switch_root(8): /dev,
- * /proc, /sys, /run and /tmp move there. Processes that run already keep what they have. A caller that was started
- * afterwards with another root gets there by mounts_find_root().
+ * With the target "/" it becomes the root of the caller and of whatever it starts from now on, as by switch_root(8):
+ * /dev, /proc, /sys, /run and /tmp move there. Processes that run already keep what they have. A caller that was
+ * started afterwards with another root gets there by mounts_find_root().
  */
 int mounts_add(const char *source, char *target, const char *type, const char *options, const char **what);
 

@@ -10,19 +10,19 @@
  *
  * Whoever is on the host's side is the client: it opens channels by a request, on any channel number but 0 that it does
  * not use at the moment. A connection carries many channels at once. A channel ends with the one final frame that the
- * agent sends on it (AGENT_EXIT or AGENT_RESULT), always the last of that channel; then its number is free again. When a
- * connection ends, everything that its channels had under way is ended too, commands by SIGKILL.
+ * agent sends on it (AGENT_EXIT or AGENT_RESULT), always the last of that channel; then its number is free again. When
+ * a connection ends, everything that its channels had under way is ended too, commands by SIGKILL.
  *
- * STREAMS AND CREDIT. Bytes travel as AGENT_DATA frames on a stream of the channel (enum agent_stream). Each stream begins
- * with a credit of AGENT_WINDOW bytes; its receiver grants more by AGENT_WINDOW_ADD as it consumes them. Only the payload
- * of AGENT_DATA counts. A sender that exceeds its credit breaks its channel. AGENT_END says that no more comes.
- * AGENT_CLOSE, by the receiver, says that no more is wanted (it may cross data under way, which is dropped).
+ * STREAMS AND CREDIT. Bytes travel as AGENT_DATA frames on a stream of the channel (enum agent_stream). Each stream
+ * begins with a credit of AGENT_WINDOW bytes; its receiver grants more by AGENT_WINDOW_ADD as it consumes them. Only
+ * the payload of AGENT_DATA counts. A sender that exceeds its credit breaks its channel. AGENT_END says that no more
+ * comes. AGENT_CLOSE, by the receiver, says that no more is wanted (it may cross data under way, which is dropped).
  *
  * ERRORS. A frame that is malformed, too long (AGENT_FRAME_MAX), of an unknown type, or against the rules breaks its
- * channel only: the agent skips its payload, ends what the channel had under way and sends AGENT_RESULT with EPROTO. For
- * a channel that is not open, such a frame (also a late one behind the final frame) is ignored, unless it is a request,
- * which is answered by that result. An agent that gets no HELLO first, or one without a version in common, says HELLO
- * and closes.
+ * channel only: the agent skips its payload, ends what the channel had under way and sends AGENT_RESULT with EPROTO.
+ * For a channel that is not open, such a frame (also a late one behind the final frame) is ignored, unless it is a
+ * request, which is answered by that result. An agent that gets no HELLO first, or one without a version in common,
+ * says HELLO and closes.
  *
  * Numbers are little-endian. "string" below: u32 length, then as many bytes, with no NUL in them (bytes: any). "list":
  * u32 count, then as many strings. Paths are those of the guest, absolute or relative to "/". Fields may be appended to
@@ -35,9 +35,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AGENT_PORT 52u             /* on both sides */
-#define AGENT_MAGIC 0x53504143u    /* "CAPS" */
-#define AGENT_VERSION_MIN 1u       /* the versions that this side speaks */
+#define AGENT_PORT 52u          /* on both sides */
+#define AGENT_MAGIC 0x53504143u /* "CAPS" */
+#define AGENT_VERSION_MIN 1u    /* the versions that this side speaks */
 #define AGENT_VERSION_MAX 1u
 #define AGENT_FRAME_MAX (1u << 20) /* bytes of payload */
 #define AGENT_DATA_MAX (64u << 10) /* what senders put into one AGENT_DATA, at most */
@@ -53,9 +53,9 @@ struct agent_frame {
 
 enum agent_type {
 	/*
-	 * Both: u32 AGENT_MAGIC, u16 lowest version, u16 highest version, string program and its version ("capsa 0.1.0").
-	 * The agent appends: u64 x4, nanoseconds of its CLOCK_BOOTTIME: init began, modules were loaded and file systems
-	 * mounted, the agent served, now.
+	 * Both: u32 AGENT_MAGIC, u16 lowest version, u16 highest version, string program and its version ("capsa
+	 * 0.1.0"). The agent appends: u64 x4, nanoseconds of its CLOCK_BOOTTIME: init began, modules were loaded and
+	 * file systems mounted, the agent served, now.
 	 */
 	AGENT_HELLO = 1,
 
@@ -66,8 +66,8 @@ enum agent_type {
 	 * string user ("": root; "name", "name:group", or numbers), string cwd ("": the user's home, or "/"),
 	 * list argv (at least one; argv[0] is looked up in PATH where it has no '/'), list env ("K=V", added to the
 	 * agent's own; "K" alone removes).
-	 * Streams: INPUT, OUTPUT, ERROR (a terminal has no ERROR). Replies: STARTED, then EXIT; or RESULT where it could
-	 * not be started.
+	 * Streams: INPUT, OUTPUT, ERROR (a terminal has no ERROR). Replies: STARTED, then EXIT; or RESULT where it
+	 * could not be started.
 	 */
 	AGENT_EXEC = 16,
 	/* string path, u64 offset, u64 length (0: to the end). Stream OUTPUT, then RESULT. */
@@ -77,9 +77,9 @@ enum agent_type {
 	/* string path. Stream OUTPUT: records as of STAT, whole ones in each AGENT_DATA, in no order. RESULT. */
 	AGENT_LIST = 19,
 	/*
-	 * string path, u32 follow (of a last link). RESULT with a record: string name (last component), u32 mode, u32 uid,
-	 * u32 gid, u64 size, u64 inode, u64 links, i64 mtime seconds, u32 mtime nanoseconds, u64 device (of a node), u64
-	 * blocks of 512 bytes, bytes target (of a link).
+	 * string path, u32 follow (of a last link). RESULT with a record: string name (last component), u32 mode, u32
+	 * uid, u32 gid, u64 size, u64 inode, u64 links, i64 mtime seconds, u32 mtime nanoseconds, u64 device (of a
+	 * node), u64 blocks of 512 bytes, bytes target (of a link).
 	 */
 	AGENT_STAT = 20,
 	/* string path, u32 recursive. RESULT. A link is removed, not followed. */
@@ -88,21 +88,23 @@ enum agent_type {
 	AGENT_MKDIR = 22,
 	/* string path. Stream OUTPUT: the tree as of agent/tree.h. RESULT. */
 	AGENT_TREE_READ = 23,
-	/* string folder, string name ("": that in the stream). Stream INPUT: a tree, put into folder. RESULT after its END. */
+	/* string folder, string name ("": that in the stream). Stream INPUT: a tree, put into folder. RESULT after its
+	   END. */
 	AGENT_TREE_WRITE = 24,
 	/*
-	 * Empty. RESULT with a list of words in pairs, key then value: kernel, hostname, cpus, memory_total, memory_available
-	 * (bytes), uptime (seconds), time (seconds since 1970), agent, and "mount" any number of times (a line of /proc/mounts).
+	 * Empty. RESULT with a list of words in pairs, key then value: kernel, hostname, cpus, memory_total,
+	 * memory_available (bytes), uptime (seconds), time (seconds since 1970), agent, and "mount" any number of times
+	 * (a line of /proc/mounts).
 	 */
 	AGENT_INFO = 25,
 	/*
-	 * string source, string target (made if need be), string type, string options (as mount -o). RESULT. The target "/"
-	 * makes it the root of all that follows, as switch_root(8): /dev, /proc, /sys, /run and /tmp go along.
+	 * string source, string target (made if need be), string type, string options (as mount -o). RESULT. The target
+	 * "/" makes it the root of all that follows, as switch_root(8): /dev, /proc, /sys, /run and /tmp go along.
 	 */
 	AGENT_MOUNT = 26,
 	/*
-	 * u32 mode (enum agent_shutdown), u32 grace in milliseconds between SIGTERM and SIGKILL for what runs. RESULT comes
-	 * first, then the machine ends.
+	 * u32 mode (enum agent_shutdown), u32 grace in milliseconds between SIGTERM and SIGKILL for what runs. RESULT
+	 * comes first, then the machine ends.
 	 */
 	AGENT_SHUTDOWN = 27,
 	/* i64 nanoseconds since 1970: sets the clock. RESULT. */
@@ -126,7 +128,8 @@ enum agent_type {
 	AGENT_STARTED = 80, /* u32 process number in the guest */
 	/* u32 how (enum agent_exit), u32 status or signal, u32 flags (AGENT_EXIT_*). Final. */
 	AGENT_EXIT = 81,
-	/* u32 errno (0: done), u32 stage (enum agent_stage), string cause (for people; ""), then what the request says. Final. */
+	/* u32 errno (0: done), u32 stage (enum agent_stage), string cause (for people; ""), then what the request says.
+	   Final. */
 	AGENT_RESULT = 82,
 };
 
@@ -204,8 +207,8 @@ void agent_write_hello(struct agent_writer *w, const char *program);
  * -EPROTONOSUPPORT. What the other side said of itself comes back in `program` ("" where it is not to be read).
  */
 struct agent_peer {
-	uint16_t version;             /* settled */
-	uint16_t lowest, highest;     /* the other side's */
+	uint16_t version;         /* settled */
+	uint16_t lowest, highest; /* the other side's */
 	char program[64];
 };
 int agent_read_hello(struct agent_reader *r, struct agent_peer *peer);

@@ -42,9 +42,9 @@ struct server {
 	struct rlimit files;     /* as they were, for commands */
 	struct link connections; /* struct connection */
 	struct link commands;    /* struct command: what must be waited for */
-	unsigned n_execs; /* channels of commands, until their EXIT */
-	bool protected; /* from the out-of-memory killer, which its commands must not inherit */
-	bool leaving;   /* nothing new; ends with the last command and the last byte of output */
+	unsigned n_execs;        /* channels of commands, until their EXIT */
+	bool protected;          /* from the out-of-memory killer, which its commands must not inherit */
+	bool leaving;            /* nothing new; ends with the last command and the last byte of output */
 	struct shutdown_order order;
 	bool ordered;            /* `order` is to be sent */
 	struct connection *last; /* whose output must have left before that; NULL: nobody's */

@@ -31,8 +31,9 @@ int machine_agent_open(const char *name, struct machine_agent *agent, struct err
 	free(path);
 	free(folder);
 	if (agent->fd == -ENOENT || agent->fd == -ECONNREFUSED)
-		return error_set(err, ENOENT, "the machine \"%s\" has no agent: `capsa start` and `capsa run` make machines that "
-		                              "have one, and files with sandbox = true",
+		return error_set(err, ENOENT,
+		                 "the machine \"%s\" has no agent: `capsa start` and `capsa run` make machines that "
+		                 "have one, and files with sandbox = true",
 		                 name);
 	if (agent->fd < 0)
 		return agent->fd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine-agent.h - the way to the agent of a running machine, by the machine's name, and what became of the machine where
- * that way ends too soon.
+ * machine-agent.h - the way to the agent of a running machine, by the machine's name, and what became of the machine
+ * where that way ends too soon.
  */
 #ifndef CAPSA_CLI_MACHINE_AGENT_H
 #define CAPSA_CLI_MACHINE_AGENT_H

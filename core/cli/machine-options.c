@@ -27,7 +27,8 @@ static int set_memory(struct machine_options *options, const char *argument)
 	uint64_t bytes;
 
 	if (text_parse_size(argument, &bytes) || bytes % (1 << 20) || bytes < (32u << 20)) {
-		fail(EXIT_CAPSA, "--memory: \"%s\" is no size such as 512M or 2G (whole megabytes, 32M or more)", argument);
+		fail(EXIT_CAPSA, "--memory: \"%s\" is no size such as 512M or 2G (whole megabytes, 32M or more)",
+		     argument);
 		return -EINVAL;
 	}
 	options->sandbox.memory = bytes;
@@ -38,7 +39,8 @@ static int set_name(struct machine_options *options, const char *argument)
 {
 	if (!config_name_is_valid(argument)) {
 		fail(EXIT_CAPSA,
-		     "--name: \"%s\" cannot be one; a name has up to 64 letters, digits, \".\", \"_\" and \"-\", a letter "
+		     "--name: \"%s\" cannot be one; a name has up to 64 letters, digits, \".\", \"_\" and \"-\", a "
+		     "letter "
 		     "or digit first",
 		     argument);
 		return -EINVAL;

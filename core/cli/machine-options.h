@@ -17,23 +17,24 @@ enum {
 	MACHINE_OPTION_NET,
 	MACHINE_OPTION_TRACE,
 };
-#define MACHINE_OPTIONS                                                                                              \
-	{ "name", required_argument, NULL, MACHINE_OPTION_NAME },                                                    \
-		{ "config", required_argument, NULL, 'c' }, { "quiet", no_argument, NULL, 'q' },                     \
-		{ "kernel", required_argument, NULL, MACHINE_OPTION_KERNEL },                                        \
-		{ "cpus", required_argument, NULL, MACHINE_OPTION_CPUS },                                            \
-		{ "memory", required_argument, NULL, MACHINE_OPTION_MEMORY },                                        \
-		{ "net", required_argument, NULL, MACHINE_OPTION_NET },                                              \
-		{ "trace", required_argument, NULL, MACHINE_OPTION_TRACE }
+#define MACHINE_OPTIONS                                                                                            \
+	{ "name", required_argument, NULL, MACHINE_OPTION_NAME }, { "config", required_argument, NULL, 'c' },      \
+		{ "quiet", no_argument, NULL, 'q' }, { "kernel", required_argument, NULL, MACHINE_OPTION_KERNEL }, \
+		{ "cpus", required_argument, NULL, MACHINE_OPTION_CPUS },                                          \
+		{ "memory", required_argument, NULL, MACHINE_OPTION_MEMORY },                                      \
+		{ "net", required_argument, NULL, MACHINE_OPTION_NET },                                            \
+	{                                                                                                          \
+		"trace", required_argument, NULL, MACHINE_OPTION_TRACE                                             \
+	}
 
-#define MACHINE_HELP                                                                                                  \
-	"      --cpus N         vCPUs (default: 1)\n"                                                                   \
-	"      --memory M       its memory: 512M, 2G (default: 512M)\n"                                                \
-	"      --net none       no network, which is the default\n"                                                    \
-	"      --name N         what it is called, for `capsa exec N` and the like\n"                                 \
-	"      --kernel FILE    another kernel than the default one\n"                                                \
-	"  -c, --config FILE    the machine of a file (capsa.conf(5)); options go before it\n"                       \
-	"      --trace FILE     writes what took how long, for chrome://tracing or Perfetto\n"                        \
+#define MACHINE_HELP                                                                           \
+	"      --cpus N         vCPUs (default: 1)\n"                                          \
+	"      --memory M       its memory: 512M, 2G (default: 512M)\n"                        \
+	"      --net none       no network, which is the default\n"                            \
+	"      --name N         what it is called, for `capsa exec N` and the like\n"          \
+	"      --kernel FILE    another kernel than the default one\n"                         \
+	"  -c, --config FILE    the machine of a file (capsa.conf(5)); options go before it\n" \
+	"      --trace FILE     writes what took how long, for chrome://tracing or Perfetto\n" \
 	"  -q, --quiet          no status line while it starts\n"
 
 struct machine_options {

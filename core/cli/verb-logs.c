@@ -40,7 +40,8 @@ static bool is_same(int a, int b)
 {
 	struct stat first, second;
 
-	return !fstat(a, &first) && !fstat(b, &second) && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+	return !fstat(a, &first) && !fstat(b, &second) && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
 }
 
 /* Goes on until the machine has ended: its folder goes with it. When the log is full a new file takes its name. */
@@ -85,7 +86,8 @@ static int show(const char *name, bool follows)
 		return fail(EXIT_FAILED, "%s", err.text);
 	if (follows) {
 		watch = inotify_init1(IN_CLOEXEC);
-		if (watch < 0 || inotify_add_watch(watch, folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
+		if (watch < 0 ||
+		    inotify_add_watch(watch, folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
 			rc = -errno;
 	}
 	older = open_log(folder, "console.log.1");

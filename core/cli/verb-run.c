@@ -51,8 +51,8 @@ static void first_output(void *ctx)
 }
 
 /*
- * Waits until the machine lets the agent's clients in, and goes in. A descriptor or -errno with err: -EPIPE where the machine
- * has told its end.
+ * Waits until the machine lets the agent's clients in, and goes in. A descriptor or -errno with err: -EPIPE where the
+ * machine has told its end.
  */
 static int enter(struct sandbox *sandbox, struct error *err)
 {
@@ -102,7 +102,8 @@ out:
 	else if (lost || fd < 0)
 		*err = why.text[0] ? why : *err;
 	sandbox_end(sandbox, &why);
-	if (run->machine.trace && trace_file_write(run->machine.trace, sandbox_timeline(sandbox), &run->timeline, &trace_err))
+	if (run->machine.trace &&
+	    trace_file_write(run->machine.trace, sandbox_timeline(sandbox), &run->timeline, &trace_err))
 		fail(EXIT_CAPSA, "%s", trace_err.text);
 	sandbox_free(sandbox);
 	return status;

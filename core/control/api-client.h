@@ -3,8 +3,9 @@
  * api-client.h - the other end of a machine's control socket, for verbs: one request after the other, blocking. One
  * thread.
  *
- * The calls return 0 or -errno with err: -ESRCH no such machine runs, -ETIMEDOUT it did not answer in time, -EPIPE it is
- * ending, or ended before it answered (rundir_wait() waits for that), -EAGAIN it has only begun to start, -EPROTO what it said is no answer.
+ * The calls return 0 or -errno with err: -ESRCH no such machine runs, -ETIMEDOUT it did not answer in time, -EPIPE it
+ * is ending, or ended before it answered (rundir_wait() waits for that), -EAGAIN it has only begun to start, -EPROTO
+ * what it said is no answer.
  */
 #ifndef CAPSA_CONTROL_API_CLIENT_H
 #define CAPSA_CONTROL_API_CLIENT_H

@@ -4,9 +4,9 @@
  *
  * Theory of operation. Reading: the socket is read into one buffer that holds a frame of the largest size; whole frames
  * are handed on from it, and what is left moves to its front. A turn handles what one read brought, so that the loop's
- * other descriptors have theirs. Writing: what can be sent is sent at once, the rest waits in `out`. Frames of INPUT stay
- * within the agent's credit and are only taken while `out` is small, so that it is bounded by what the caller asks for
- * and not by how slow the guest is; other frames are few.
+ * other descriptors have theirs. Writing: what can be sent is sent at once, the rest waits in `out`. Frames of INPUT
+ * stay within the agent's credit and are only taken while `out` is small, so that it is bounded by what the caller asks
+ * for and not by how slow the guest is; other frames are few.
  *
  * A callback may end the connection: `client->ended` is looked at after each. Callbacks about an end are made from a
  * deferred call, never from inside a function that the owner called.
@@ -36,10 +36,11 @@ struct client_channel {
 	uint32_t number;
 	struct client_channel_events events;
 	void *ctx;
-	size_t input_credit;                       /* bytes that we may send */
-	bool is_command, started;                  /* by AGENT_EXEC: the only one that has STARTED and EXIT */
+	size_t input_credit;      /* bytes that we may send */
+	bool is_command, started; /* by AGENT_EXEC: the only one that has STARTED and EXIT */
 	bool input_ended, wants_room;
-	size_t credit[AGENT_STREAMS], owed[AGENT_STREAMS]; /* what the agent may send; what was used and not granted again */
+	size_t credit[AGENT_STREAMS],
+		owed[AGENT_STREAMS]; /* what the agent may send; what was used and not granted again */
 	bool ended[AGENT_STREAMS], refused[AGENT_STREAMS];
 };
 
@@ -95,7 +96,8 @@ static void greeting_is_late(void *ctx)
 	struct client *c = ctx;
 	char why[128];
 
-	snprintf(why, sizeof why, "the agent in the guest has not answered for %g s; its console may tell why (`capsa logs`)",
+	snprintf(why, sizeof why,
+	         "the agent in the guest has not answered for %g s; its console may tell why (`capsa logs`)",
 	         (double)c->greeting_ms / 1000);
 	end_client(c, -ETIMEDOUT, why);
 }
@@ -327,16 +329,17 @@ static void tell_room(struct client *c)
 
 static const char *take_hello(struct client *c, struct agent_reader *r)
 {
-	static const char wrong_version[] =
-		"the agent in the guest speaks version %u to %u of the protocol, this capsa %u to %u: build the image anew "
-		"(`capsa image build`)";
+	static const char wrong_version[] = "the agent in the guest speaks version %u to %u of the protocol, this "
+	                                    "capsa %u to %u: build the image anew "
+					    "(`capsa image build`)";
 	struct client_times times;
 	struct agent_peer peer;
 	int rc = agent_read_hello(r, &peer);
 	char why[256];
 
 	if (rc == -EPROTONOSUPPORT) {
-		snprintf(why, sizeof why, wrong_version, peer.lowest, peer.highest, AGENT_VERSION_MIN, AGENT_VERSION_MAX);
+		snprintf(why, sizeof why, wrong_version, peer.lowest, peer.highest, AGENT_VERSION_MIN,
+		         AGENT_VERSION_MAX);
 		end_client(c, rc, why);
 		return NULL;
 	}

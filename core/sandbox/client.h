@@ -4,8 +4,8 @@
  * request with streams of bytes in both directions. What is above it: exec.h runs commands, copy.h copies trees,
  * link.h is the machine's own.
  *
- * The agent is the guest's, so nothing that comes is believed: a frame against the rules ends the connection. All on the
- * reactor's thread; no function calls back before it has returned. Callbacks may use every function here but
+ * The agent is the guest's, so nothing that comes is believed: a frame against the rules ends the connection. All on
+ * the reactor's thread; no function calls back before it has returned. Callbacks may use every function here but
  * client_close(), which is for outside of them.
  */
 #ifndef CAPSA_SANDBOX_CLIENT_H
@@ -30,7 +30,8 @@ struct client_times {
 struct client_events {
 	/* Both sides know each other's version: channels may be opened. */
 	void (*ready)(void *ctx, const struct client_times *times);
-	/* It is over, for every open channel too: -EPIPE the other side ended it, else what was wrong. The last call. */
+	/* It is over, for every open channel too: -EPIPE the other side ended it, else what was wrong. The last call.
+	 */
 	void (*ended)(void *ctx, int code, const char *why);
 };
 
@@ -64,7 +65,8 @@ void client_expect_greeting(struct client *client, int64_t ms);
 /* Its channels go with it, without a word. NULL is fine. */
 void client_close(struct client *client);
 
-/* Opens a channel with a request; NULL: no memory, or the connection has ended (then ended() has been, or will be called). */
+/* Opens a channel with a request; NULL: no memory, or the connection has ended (then ended() has been, or will be
+ * called). */
 struct client_channel *client_request(struct client *client, enum agent_type type, const void *payload, size_t len,
                                       const struct client_channel_events *events, void *ctx);
 /* How many bytes of INPUT client_send() would take now. */

@@ -5,9 +5,9 @@
  *   into the guest     STAT of the destination ─► TREE_WRITE (or WRITE) ─► INPUT ... END ─► RESULT
  *   out of the guest   TREE_READ (or READ) ─► OUTPUT ... END ─► RESULT
  *
- * Theory of operation: the stream is of agent/tree.h, made and taken by the same code at both ends. What is sent is read
- * from disk only when there is credit for it, a piece for each turn of the loop; what comes is written to disk as it
- * comes, and credit goes back for it. The guest is not believed: the receiver stays below its folder whatever comes.
+ * Theory of operation: the stream is of agent/tree.h, made and taken by the same code at both ends. What is sent is
+ * read from disk only when there is credit for it, a piece for each turn of the loop; what comes is written to disk as
+ * it comes, and credit goes back for it. The guest is not believed: the receiver stays below its folder whatever comes.
  */
 #include "core/sandbox/copy.h"
 
@@ -125,8 +125,8 @@ static bool means_contents(const char *path)
 }
 
 /*
- * Folder and name of the copy. `is_folder`: the destination is one that is there. `source_name`: the source's last name,
- * or NULL where it has none. 0 or -errno with err; *name and *folder are the caller's.
+ * Folder and name of the copy. `is_folder`: the destination is one that is there. `source_name`: the source's last
+ * name, or NULL where it has none. 0 or -errno with err; *name and *folder are the caller's.
  */
 static int place(const char *from, const char *to, bool is_folder, const char *source_name, char **folder, char **name,
                  struct error *err)

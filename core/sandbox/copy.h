@@ -15,13 +15,14 @@ struct copy_end {
 };
 
 /*
- * Both take `fd`, a connection to the agent, run the reactor until all is copied, and return 0 or -errno with err. As of
- * cp -r: a destination that is a folder takes the source into it, else it is the copy's name and lies in a folder that is
- * there. "FOLDER/." as source: what is in it goes into the destination, which is made if need be. Links stay links, holes
- * stay holes, modes and times are kept; owners are those of whoever writes. "-": standard input, standard output.
+ * Both take `fd`, a connection to the agent, run the reactor until all is copied, and return 0 or -errno with err. As
+ * of cp -r: a destination that is a folder takes the source into it, else it is the copy's name and lies in a folder
+ * that is there. "FOLDER/." as source: what is in it goes into the destination, which is made if need be. Links stay
+ * links, holes stay holes, modes and times are kept; owners are those of whoever writes. "-": standard input, standard
+ * output.
  *
- * SIGINT, SIGTERM and SIGHUP end it; what is half copied is removed. `ready_ms`: how long the agent may take to answer at
- * first.
+ * SIGINT, SIGTERM and SIGHUP end it; what is half copied is removed. `ready_ms`: how long the agent may take to answer
+ * at first.
  */
 int copy_into_guest(struct reactor *reactor, int fd, const char *from, const char *to, int64_t ready_ms,
                     struct copy_end *end, struct error *err);

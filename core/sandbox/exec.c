@@ -9,8 +9,8 @@
  * Theory of operation. Output: what comes is written at once; what the reader does not take waits in a queue of at most
  * the agent's credit, which is given back only for what was written: a slow reader makes the guest's command wait, and
  * nobody else. A reader that is gone closes the stream: the command gets SIGPIPE, as it would here. Input: is read only
- * as far as there is credit, so that what the command does not read stays for the next program. Standard descriptors are
- * used without changing them for others (plugins/console/descriptor.h).
+ * as far as there is credit, so that what the command does not read stays for the next program. Standard descriptors
+ * are used without changing them for others (plugins/console/descriptor.h).
  */
 #include "core/sandbox/exec.h"
 
@@ -380,8 +380,8 @@ static void signalled(void *ctx, int signo)
 }
 
 /*
- * The agent tells of the command's end behind its last output. Where our reader takes none of that, the news would never
- * come, and a command of this host would have died all the same.
+ * The agent tells of the command's end behind its last output. Where our reader takes none of that, the news would
+ * never come, and a command of this host would have died all the same.
  */
 static void stuck(void *ctx)
 {
@@ -444,7 +444,8 @@ static void took_exit(void *ctx, enum agent_exit how, unsigned code, unsigned fl
 		break;
 	}
 	if (flags & AGENT_EXIT_OUT_OF_MEMORY)
-		error_set(e->err, ENOMEM, "the guest ran out of memory and its kernel ended a process; --memory gives it more");
+		error_set(e->err, ENOMEM,
+		          "the guest ran out of memory and its kernel ended a process; --memory gives it more");
 	drained(e);
 }
 

@@ -51,10 +51,11 @@ static int check_builtin(const struct boot_kernel *kernel, const struct image_in
 		if (found > 0)
 			continue;
 		if (!in->version[0])
-			return error_set(err, ENOENT,
-			                 "%s: no module %s: it is not built in, and a vmlinux does not tell which modules "
-			                 "are its own; put them beside it, as lib/modules/VERSION",
-			                 in->path[IMAGE_KERNEL], r->module);
+			return error_set(
+				err, ENOENT,
+				"%s: no module %s: it is not built in, and a vmlinux does not tell which modules "
+				"are its own; put them beside it, as lib/modules/VERSION",
+				in->path[IMAGE_KERNEL], r->module);
 		return error_set(err, ENOENT,
 		                 "%s: no module %s: it is not built in, and there is no lib/modules/%s/modules.dep "
 		                 "beside it or in /lib; install the modules of Linux %s, or let kernel-fetch (capsa's "

@@ -23,7 +23,8 @@ int lifeline_send(int fd, enum lifeline_word word, const void *payload, size_t l
 int lifeline_receive(int fd, enum lifeline_word *word, void *payload, size_t *len)
 {
 	char letter;
-	struct iovec iov[2] = { { .iov_base = &letter, .iov_len = 1 }, { .iov_base = payload, .iov_len = LIFELINE_MAX } };
+	struct iovec iov[2] = { { .iov_base = &letter, .iov_len = 1 },
+		                { .iov_base = payload, .iov_len = LIFELINE_MAX } };
 	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
 	ssize_t n;
 

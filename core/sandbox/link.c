@@ -67,7 +67,8 @@ static void accepted(void *ctx, int fd)
 	struct link *l = ctx;
 	struct error err;
 
-	/* Any process of the guest can come to this port. The first is the agent, and an agent that is gone was heard of. */
+	/* Any process of the guest can come to this port. The first is the agent, and an agent that is gone was heard
+	 * of. */
 	if (l->client) {
 		close(fd);
 		return;
@@ -78,8 +79,8 @@ static void accepted(void *ctx, int fd)
 	}
 }
 
-int link_open(struct reactor *reactor, struct vsock *vsock, const struct link_events *events, void *ctx, struct link **out,
-              struct error *err)
+int link_open(struct reactor *reactor, struct vsock *vsock, const struct link_events *events, void *ctx,
+              struct link **out, struct error *err)
 {
 	struct link *l = calloc(1, sizeof *l);
 

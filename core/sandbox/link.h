@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link.h - a machine's own connection to the agent in its guest. The agent makes it, as soon as it serves: so "ready" is
- * an event. Until then, and while it is gone, the agent's clients wait (or, after it was lost, are refused by the guest).
+ * link.h - a machine's own connection to the agent in its guest. The agent makes it, as soon as it serves: so "ready"
+ * is an event. Until then, and while it is gone, the agent's clients wait (or, after it was lost, are refused by the
+ * guest).
  *
  * On the main loop of the machine's process.
  */
@@ -24,8 +25,8 @@ struct link_events {
 };
 
 /* Waits for the agent on `vsock`, which outlives the link. 0 or -errno with err. */
-int link_open(struct reactor *reactor, struct vsock *vsock, const struct link_events *events, void *ctx, struct link **out,
-              struct error *err);
+int link_open(struct reactor *reactor, struct vsock *vsock, const struct link_events *events, void *ctx,
+              struct link **out, struct error *err);
 void link_close(struct link *link); /* NULL is fine */
 
 bool link_is_ready(const struct link *link);

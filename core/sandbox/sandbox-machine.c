@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sandbox-machine.c - what makes a machine a sandbox, in the machine's own process: the link to its agent, and the lifeline
- * to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on the main loop.
+ * sandbox-machine.c - what makes a machine a sandbox, in the machine's own process: the link to its agent, and the
+ * lifeline to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on
+ * the main loop.
  */
 #include <errno.h>
 #include <fcntl.h>

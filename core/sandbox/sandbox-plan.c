@@ -71,10 +71,9 @@ static int add_vsock(struct config *config, const char *folder, struct error *er
 	*vsock = theirs ? *theirs : (struct config_vsock){ .cid = GUEST_CID };
 	if (n > 0)
 		memcpy(ports, theirs->ports, n * sizeof *ports);
-	ports[n] = (struct config_vsock_port){
-		.port = AGENT_PORT, .path = arena_format(config->arena, "%s/" SANDBOX_AGENT_SOCKET, folder),
-		.held = true
-	};
+	ports[n] = (struct config_vsock_port){ .port = AGENT_PORT,
+		                               .path = arena_format(config->arena, "%s/" SANDBOX_AGENT_SOCKET, folder),
+		                               .held = true };
 	if (!vsock->socket)
 		vsock->socket = arena_format(config->arena, "%s/vsock.sock", folder);
 	if (!ports[n].path || !vsock->socket)

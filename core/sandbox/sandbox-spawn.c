@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sandbox-spawn.c - a machine's process, seen by who makes it. Called by the verbs run and start; owns the process and the
- * maker's end of the lifeline. sandbox-machine.c has the other end.
+ * sandbox-spawn.c - a machine's process, seen by who makes it. Called by the verbs run and start; owns the process and
+ * the maker's end of the lifeline. sandbox-machine.c has the other end.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
 /*
  * sandbox.h - machines that are made for a command: the default image, an agent inside, and a process of their own.
  *
- * The verbs run and start make one. The machine's process is forked from theirs; a seqpacket socket between the two, the
- * lifeline, tells the maker how far it is, and tells the machine that its maker is gone: then it ends, whatever the maker
- * died of. `start` lets it go on without one.
+ * The verbs run and start make one. The machine's process is forked from theirs; a seqpacket socket between the two,
+ * the lifeline, tells the maker how far it is, and tells the machine that its maker is gone: then it ends, whatever the
+ * maker died of. `start` lets it go on without one.
  */
 #ifndef CAPSA_SANDBOX_SANDBOX_H
 #define CAPSA_SANDBOX_SANDBOX_H

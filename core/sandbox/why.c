@@ -33,6 +33,7 @@ void sandbox_why_ended(const char *end, const char *text, const char *console, s
 
 void sandbox_why_lost(struct error *err)
 {
-	error_set(err, EPIPE, "the agent in the guest was killed, and with it the command; did the guest run out of memory? "
-	                      "(`capsa logs` shows its console)");
+	error_set(err, EPIPE,
+	          "the agent in the guest was killed, and with it the command; did the guest run out of memory? "
+	          "(`capsa logs` shows its console)");
 }

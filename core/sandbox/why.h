@@ -6,8 +6,8 @@
 #include "core/base/error.h"
 
 /*
- * The machine has ended: `end` as of `GET /vm/end` ("panicked"), `text` its reason or "", `console` the last lines or "".
- * Fills err; any may be NULL.
+ * The machine has ended: `end` as of `GET /vm/end` ("panicked"), `text` its reason or "", `console` the last lines or
+ * "". Fills err; any may be NULL.
  */
 void sandbox_why_ended(const char *end, const char *text, const char *console, struct error *err);
 /* The machine is still there. */

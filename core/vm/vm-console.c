@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm-console.c - what the guest said last, for whoever asks why it ended. Called by vm-run.c, before the run-time folder
- * goes.
+ * vm-console.c - what the guest said last, for whoever asks why it ended. Called by vm-run.c, before the run-time
+ * folder goes.
  *
  * A console that is kept (backend = "file" in that folder, as core/sandbox makes one) is the only one whose words capsa
  * still has.

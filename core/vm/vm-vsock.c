@@ -35,7 +35,9 @@ int vm_vsock_open(struct vm *vm, struct error *err)
 	rc = vsock_open(&setup, &vm->vsock, err);
 	free(ports);
 	/* Without a line it is not the file's but core/sandbox's. */
-	return rc && config->place.line ? error_prefix(err, rc, "%s:%u: vsock: ", config->place.file, config->place.line) : rc;
+	return rc && config->place.line
+	               ? error_prefix(err, rc, "%s:%u: vsock: ", config->place.file, config->place.line)
+	               : rc;
 }
 
 void vm_vsock_close(struct vm *vm)

@@ -3,9 +3,9 @@
  * vsock.h - the virtio socket device and its host side (virtio 1.2, 5.10): stream and seqpacket sockets between the
  * guest and UNIX sockets of the host, or the core itself. No vhost module.
  *
- * HOST TO GUEST. Whoever connects to `socket` writes "CONNECT <port>\n" and reads "OK <host port>\n"; from then on it is
- * the guest's port. Refused: the connection is closed. A port of mode VSOCK_LISTEN needs no such words: each connection
- * to its path is one to the guest's port.
+ * HOST TO GUEST. Whoever connects to `socket` writes "CONNECT <port>\n" and reads "OK <host port>\n"; from then on it
+ * is the guest's port. Refused: the connection is closed. A port of mode VSOCK_LISTEN needs no such words: each
+ * connection to its path is one to the guest's port.
  *
  * GUEST TO HOST. A guest's connection to CID 2, port P goes to the first of: what vsock_serve() said of P, a port of
  * mode VSOCK_CONNECT, the UNIX socket `<socket>_P`. Nobody there: the guest gets a reset. The socket's type is that of
@@ -48,14 +48,15 @@ struct vsock_setup {
 };
 
 /*
- * Binds the host's sockets (0600; a stale one, which nobody listens to, is replaced; -EADDRINUSE with err where somebody
- * does, or where a file that is no socket is in the way). 0 or -errno with err.
+ * Binds the host's sockets (0600; a stale one, which nobody listens to, is replaced; -EADDRINUSE with err where
+ * somebody does, or where a file that is no socket is in the way). 0 or -errno with err.
  */
 int vsock_open(const struct vsock_setup *setup, struct vsock **out, struct error *err);
 /* Unlinks what it bound. Detached. NULL is fine. */
 void vsock_close(struct vsock *vsock);
 
-/* Puts the device on a machine's bus; takes it off again: every connection has ended then. As virtio_device_create(). */
+/* Puts the device on a machine's bus; takes it off again: every connection has ended then. As virtio_device_create().
+ */
 int vsock_attach(struct vsock *vsock, const struct virtio_platform *platform, struct error *err);
 void vsock_detach(struct vsock *vsock);
 
