@@ -262,7 +262,7 @@ stopped_and_continued() {
 	local line pid
 	coproc stop { exec env --default-signal "$capsa" exec box -- sh -c 'echo ready; read x; echo "got $x"; exit 4'; }
 	pid=$stop_PID
-	read -rt 60 line <&"${stop[0]}" && kill -TSTP "$pid" || return
+	read -rt 60 line <&"${stop[0]}" && kill -STOP "$pid" || return
 	until stopped "$pid"; do kill -0 "$pid" || return; done
 	echo word >&"${stop[1]}"
 	kill -CONT "$pid"
