@@ -178,7 +178,8 @@ few_descriptors() {
 		wait $reader
 		# A process that cannot have an event loop ends without a word, and leaves its folder to the next command.
 		"$capsa" ls >/dev/null
-		{ [ $is = 143 ] || { [ $is = 125 ] && [ -s err.txt ]; }; } && [ ! -e "$XDG_RUNTIME_DIR/capsa/box" ] || {
+		# With none to spare not even its libraries are loaded: 127.
+		{ [ $is = 143 ] || { [ $is = 125 ] && [ -s err.txt ]; } || { [ $is = 127 ] && grep -q 'shared libraries' err.txt; }; } && [ ! -e "$XDG_RUNTIME_DIR/capsa/box" ] || {
 			echo "$limit: status $is"
 			cat err.txt
 			find "$XDG_RUNTIME_DIR"
