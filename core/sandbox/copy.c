@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct copy {
 	bool into; /* the guest */
 	struct client *client;
 	struct client_channel *channel;
+	unsigned char payload[2 * PATH_MAX]; /* of the request that is being made: two paths at most */
 	struct reactor_signal *signals[N_SIGNALS];
 
 	/* Into: where the bytes come from. */
@@ -78,6 +80,27 @@ __attribute__((format(printf, 3, 4))) static void failed(struct copy *c, int rc,
 		error_vset(c->err, -rc, fmt, args);
 	va_end(args);
 	over(c, rc);
+}
+
+/* ---- requests ---- */
+
+/* For the payload of one. */
+static struct agent_writer words(struct copy *c)
+{
+	return agent_writer_on(c->payload, sizeof c->payload);
+}
+
+static bool ask(struct copy *c, enum agent_type type, const struct agent_writer *w,
+                const struct client_channel_events *events)
+{
+	if (w->failed) {
+		failed(c, -ENAMETOOLONG, "%s: %s", c->into ? c->to : c->from, strerror(ENAMETOOLONG));
+		return false;
+	}
+	c->channel = client_request(c->client, type, c->payload, w->used, events, c);
+	if (!c->channel)
+		failed(c, -ENOMEM, "no memory");
+	return c->channel != NULL;
 }
 
 /* ---- names ---- */
@@ -232,31 +255,24 @@ static const struct client_channel_events into_events = {
 
 static void begin_plain_write(struct copy *c)
 {
-	size_t room = 16 + strlen(c->to);
-	unsigned char *payload = malloc(room);
-	struct agent_writer w = agent_writer_on(payload, payload ? room : 0);
+	struct agent_writer w = words(c);
 
 	agent_write_string(&w, c->to);
 	agent_write_u32(&w, 0644);
 	agent_write_u32(&w, 0);
-	if (!w.failed)
-		c->channel = client_request(c->client, AGENT_WRITE, payload, w.used, &into_events, c);
-	free(payload);
 	c->stdio = descriptor_inherit(STDIN_FILENO, O_RDONLY);
 	if (descriptor_waits(&c->stdio))
 		c->stdio_watch = reactor_watch_add(c->reactor, c->stdio.fd, REACTOR_READ, input_ready, c);
-	if (!c->channel || (descriptor_waits(&c->stdio) && !c->stdio_watch))
+	if (descriptor_waits(&c->stdio) && !c->stdio_watch)
 		failed(c, -ENOMEM, "no memory");
-	else
+	else if (ask(c, AGENT_WRITE, &w, &into_events))
 		send_more(c);
 }
 
 static void begin_tree_write(struct copy *c, bool is_folder)
 {
 	char *folder = NULL, *name = NULL, *source_name = last_name(c->from), *real = NULL;
-	unsigned char *payload = NULL;
-	struct agent_writer w;
-	size_t room;
+	struct agent_writer w = words(c);
 	int rc;
 
 	/* "." and "..": what the folder is really called. */
@@ -267,19 +283,11 @@ static void begin_tree_write(struct copy *c, bool is_folder)
 		over(c, rc);
 		goto out;
 	}
-	room = 16 + strlen(folder) + strlen(name);
-	payload = malloc(room);
-	w = agent_writer_on(payload, payload ? room : 0);
 	agent_write_string(&w, folder);
 	agent_write_string(&w, name);
-	if (!w.failed)
-		c->channel = client_request(c->client, AGENT_TREE_WRITE, payload, w.used, &into_events, c);
-	if (c->channel)
+	if (ask(c, AGENT_TREE_WRITE, &w, &into_events))
 		send_more(c);
-	else
-		failed(c, -ENOMEM, "no memory");
 out:
-	free(payload);
 	free(real);
 	free(source_name);
 	free(folder);
@@ -402,9 +410,7 @@ static const struct client_channel_events out_events = { .data = came, .result =
 
 static void begin_plain_read(struct copy *c)
 {
-	size_t room = 32 + strlen(c->from);
-	unsigned char *payload = malloc(room);
-	struct agent_writer w = agent_writer_on(payload, payload ? room : 0);
+	struct agent_writer w = words(c);
 
 	agent_write_string(&w, c->from);
 	agent_write_u64(&w, 0);
@@ -416,28 +422,28 @@ static void begin_plain_read(struct copy *c)
 		if (c->stdio_watch)
 			reactor_watch_set(c->stdio_watch, 0);
 	}
-	if (!w.failed && c->kept && (c->stdio_watch || !descriptor_waits(&c->stdio)))
-		c->channel = client_request(c->client, AGENT_READ, payload, w.used, &out_events, c);
-	free(payload);
-	if (!c->channel)
+	if (!c->kept || (!c->stdio_watch && descriptor_waits(&c->stdio)))
 		failed(c, -ENOMEM, "no memory");
+	else
+		ask(c, AGENT_READ, &w, &out_events);
 }
 
 static void begin_tree_read(struct copy *c)
 {
-	char *folder = NULL, *name = NULL, *source_name = last_name(c->from);
-	size_t room = 16 + strlen(c->from);
-	unsigned char *payload = malloc(room);
-	struct agent_writer w = agent_writer_on(payload, payload ? room : 0);
+	char *folder = NULL, *name = NULL, *source_name = last_name(c->from), *real = NULL;
+	struct agent_writer w = words(c);
 	struct tree_cause cause;
 	struct stat st;
 	bool is_folder = !stat(c->to, &st) && S_ISDIR(st.st_mode);
 	int rc;
 
+	/* Contents go into the folder by its name: "." has none. */
+	if (is_folder && means_contents(c->from))
+		real = realpath(c->to, NULL);
 	if (!is_folder && ends_with(c->to, "/"))
 		rc = error_set(c->err, ENOENT, "%s: no such folder", c->to);
 	else
-		rc = place(c->from, c->to, is_folder, source_name, &folder, &name, c->err);
+		rc = place(c->from, real ? real : c->to, is_folder, source_name, &folder, &name, c->err);
 	if (rc) {
 		over(c, rc);
 		goto out;
@@ -453,13 +459,10 @@ static void begin_tree_read(struct copy *c)
 		goto out;
 	}
 	agent_write_string(&w, c->from);
-	if (!w.failed)
-		c->channel = client_request(c->client, AGENT_TREE_READ, payload, w.used, &out_events, c);
-	if (!c->channel)
-		failed(c, -ENOMEM, "no memory");
+	ask(c, AGENT_TREE_READ, &w, &out_events);
 out:
 	c->folder_name = folder;
-	free(payload);
+	free(real);
 	free(source_name);
 	free(name);
 }
@@ -469,17 +472,11 @@ out:
 static void ask_for_destination(struct copy *c)
 {
 	static const struct client_channel_events events = { .result = destination_known };
-	size_t room = 16 + strlen(c->to);
-	unsigned char *payload = malloc(room);
-	struct agent_writer w = agent_writer_on(payload, payload ? room : 0);
+	struct agent_writer w = words(c);
 
 	agent_write_string(&w, c->to);
 	agent_write_u32(&w, 1);
-	if (!w.failed)
-		c->channel = client_request(c->client, AGENT_STAT, payload, w.used, &events, c);
-	free(payload);
-	if (!c->channel)
-		failed(c, -ENOMEM, "no memory");
+	ask(c, AGENT_STAT, &w, &events);
 }
 
 static void agent_ready(void *ctx, const struct client_times *times)

@@ -187,6 +187,7 @@ copies_trees() {
 	# Contents, into a folder that is there and into one that is not; a folder's own name where it has none.
 	mkdir dest
 	"$capsa" cp tree/. "box:$work/dest" && [ -e dest/one ] && "$capsa" cp "box:$work/tree/." new && [ -e new/one ] &&
+		mkdir here && (cd here && "$capsa" cp "box:$work/tree/." .) && [ -e here/one ] &&
 		(cd tree && "$capsa" cp . "box:$work/fresh") && [ -e fresh/one ] && (cd tree/deep && "$capsa" cp .. "box:$work/dest/") &&
 		[ -e dest/tree/one ]
 }
