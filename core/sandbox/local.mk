@@ -32,12 +32,16 @@ tests_unit_image_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_image_test_LDADD = core/sandbox/libsandbox.a core/boot/libboot.a core/machine/libmachine.a $(UNIT_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/client_test
-TESTS += tests/unit/client_test
+check_PROGRAMS += tests/unit/client_test tests/unit/client_hostile_test
+TESTS += tests/unit/client_test tests/unit/client_hostile_test
 endif
-tests_unit_client_test_SOURCES = tests/unit/client_test.c
+CLIENT_TEST_WITH = core/sandbox/libsandbox.a agent/libagentshared.a core/machine/libmachine.a $(UNIT_LIBS)
+tests_unit_client_test_SOURCES = tests/unit/client_test.c tests/unit/client_agent.c tests/unit/client_agent.h
 tests_unit_client_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_client_test_LDADD = core/sandbox/libsandbox.a agent/libagentshared.a core/machine/libmachine.a $(UNIT_LIBS)
+tests_unit_client_test_LDADD = $(CLIENT_TEST_WITH)
+tests_unit_client_hostile_test_SOURCES = tests/unit/client_hostile_test.c tests/unit/client_agent.c tests/unit/client_agent.h
+tests_unit_client_hostile_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_client_hostile_test_LDADD = $(CLIENT_TEST_WITH)
 
 # The verbs exec and cp as users meet them, against an agent of this host.
 dist_check_SCRIPTS += tests/unit/exec-verb.sh
