@@ -8,7 +8,8 @@
  *
  * Theory of operation. Output: what comes is written at once; what the reader does not take waits in a queue of at most
  * the agent's credit, which is given back only for what was written: a slow reader makes the guest's command wait, and
- * nobody else. A reader that is gone closes the stream: the command gets SIGPIPE, as it would here. Input: is read only
+ * nobody else. A reader that is gone closes the stream: the command gets SIGPIPE, as it would here. One that stands
+ * still holds back the news of the command's end, too, which comes behind its output: see stuck(). Input: is read only
  * as far as there is credit, so that what the command does not read stays for the next program. Standard descriptors
  * are used without changing them for others (plugins/console/descriptor.h).
  */
