@@ -39,9 +39,9 @@ enum { EXEC_TIMED_OUT = 124, EXEC_FAILED = 125, EXEC_CANNOT = 126, EXEC_NOT_FOUN
  * Runs the command over `fd`, a connection to the agent (taken), to its end, and returns its exit status. Runs the
  * reactor, and takes the process's signals meanwhile: INT, TERM, HUP, QUIT, USR1, USR2 go to the command (before there
  * is one, where the guest answers nothing to three of them, or where two seconds after one our reader still takes no
- * output, they end this with 128 + signal). EXEC_FAILED, _CANNOT,
- * _NOT_FOUND, _TIMED_OUT: err says why (may be empty for what the user did). *lost: the other side closed the
- * connection though the command had not ended: its machine may tell why.
+ * output, they end this with 128 + signal). EXEC_FAILED, _CANNOT, _NOT_FOUND, _TIMED_OUT: err says why (may be empty for
+ * what the user did). *lost: the other side closed the connection though the command had not ended: its machine may tell
+ * why.
  */
 int exec_run(struct reactor *reactor, int fd, const struct exec_request *request, const struct exec_events *events,
              bool *lost, struct error *err);

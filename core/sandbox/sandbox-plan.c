@@ -14,7 +14,8 @@
 /* The guest's CID: every machine has a vsock of its own, so that all may have the same. */
 #define GUEST_CID 3u
 
-/* Each line of the kernel's costs a write to the console. A user's own words come behind, and the last of a key counts. */
+/* Each line of the kernel's costs a write to the console. A user's own words come behind, and the last of a key counts.
+ */
 static const char quick_words[] = "quiet";
 
 static int no_memory(struct error *err)
