@@ -87,7 +87,7 @@ extern "C" {
 
 #define CAPSA_PLUGIN_API_VERSION 0u
 /* Counts the incompatible changes while the version is 0; then it stays. */
-#define CAPSA_PLUGIN_API_REVISION 1u
+#define CAPSA_PLUGIN_API_REVISION 2u
 
 #define CAPSA_PLUGIN_EXPORT __attribute__((visibility("default")))
 #define CAPSA_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -386,6 +386,11 @@ struct capsa_host {
 	 * is hostile. restore must take all that there is.
 	 */
 	int (*state_read)(struct capsa_device *dev, void *data, size_t len);
+
+	/* -- the machine -- */
+
+	/* How many vCPUs it has: as many queues serve them best. Any thread. */
+	unsigned (*vcpus)(struct capsa_device *dev);
 };
 
 /* ------------------------------------------------------------------------
@@ -395,7 +400,11 @@ struct capsa_host {
 enum capsa_thread_model {
 	CAPSA_THREAD_REACTOR = 0, /* on a shared loop: no callback may block */
 	CAPSA_THREAD_WORKER,      /* a loop and a thread of its own for each instance */
-	CAPSA_THREAD_PARALLEL,    /* queue_notify of different queues may run at the same time */
+	/*
+	 * queue_notify of different queues may run at the same time, on the loops of `io_threads`; where there are none,
+	 * as WORKER
+	 */
+	CAPSA_THREAD_PARALLEL,
 };
 
 /* What the plugin may want to open after realize. */
@@ -449,6 +458,14 @@ struct capsa_plugin {
 
 	void (*stop)(void *self);
 	void (*destroy)(void *self);
+
+	/*
+	 * Pages of a shared-memory window had nothing behind them when the guest or capsa touched them: a file was
+	 * truncated, or its disk fails. The core has put anonymous zero pages there already, which are not the file's any
+	 * more; what the plugin does is map the file again once it is long enough. Home loop, some time after it happened;
+	 * also for pages that the plugin has replaced meanwhile. Optional.
+	 */
+	void (*shared_memory_fault)(void *self, unsigned id, uint64_t offset, uint64_t len);
 };
 
 #define CAPSA_PLUGIN_HEADER                                                                          \
