@@ -2,9 +2,12 @@
 VIRTIO_FS_SOURCES = \
 	plugins/virtio-fs/call.c plugins/virtio-fs/call.h \
 	plugins/virtio-fs/dispatch.c plugins/virtio-fs/operations.h \
+	plugins/virtio-fs/entry.c plugins/virtio-fs/entry.h \
 	plugins/virtio-fs/handle.c plugins/virtio-fs/handle.h \
 	plugins/virtio-fs/lock.c plugins/virtio-fs/lock.h \
 	plugins/virtio-fs/node.c plugins/virtio-fs/node.h \
+	plugins/virtio-fs/node-descriptor.c plugins/virtio-fs/node-table.h \
+	plugins/virtio-fs/node-index.c plugins/virtio-fs/node-index.h \
 	plugins/virtio-fs/op-directory.c \
 	plugins/virtio-fs/op-file.c \
 	plugins/virtio-fs/op-node.c \
