@@ -18,7 +18,7 @@ VIRTIO_FS_SOURCES = \
 	plugins/virtio-fs/owner.c plugins/virtio-fs/owner.h \
 	plugins/virtio-fs/quota.c plugins/virtio-fs/quota.h \
 	plugins/virtio-fs/session.c plugins/virtio-fs/session.h \
-	plugins/virtio-fs/share.h \
+	plugins/virtio-fs/share.h plugins/virtio-fs/tree.h \
 	plugins/virtio-fs/virtio-fs.c \
 	plugins/virtio-fs/window.c plugins/virtio-fs/window.h
 

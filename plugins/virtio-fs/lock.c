@@ -21,6 +21,9 @@
  * again with a new duplicate. Workers have all signals blocked (core/plugin/jobs.c); this one is open only around the
  * call. It is not one that capsa itself uses (SIGRTMIN, core/machine/vcpu.c).
  *
+ * There are LOCK_WAITERS_MAX workers more than there would be without locks (virtio-fs.c), so that those that unlock
+ * never wait behind those that wait.
+ *
  * Locks: one mutex over everything here, held across no system call that may wait.
  */
 #include "plugins/virtio-fs/lock.h"
@@ -332,14 +335,6 @@ static bool take_interrupt(struct locks *locks, uint64_t unique)
 	return false;
 }
 
-/* One worker at least is left to those that unlock. */
-static unsigned waiters_max(const struct share *share)
-{
-	const unsigned others = share->options.workers > 0 ? share->options.workers - 1 : 0;
-
-	return others < LOCK_WAITERS_MAX ? others : LOCK_WAITERS_MAX;
-}
-
 static int add_waiter(struct share *share, struct waiter *waiter)
 {
 	struct locks *locks = share->locks;
@@ -348,7 +343,7 @@ static int add_waiter(struct share *share, struct waiter *waiter)
 	pthread_mutex_lock(&locks->lock);
 	if (locks->cancelled || take_interrupt(locks, waiter->unique))
 		r = -EINTR;
-	else if (locks->n_waiters >= waiters_max(share))
+	else if (locks->n_waiters >= LOCK_WAITERS_MAX)
 		r = -ENOLCK;
 	else
 		locks->waiters[locks->n_waiters++] = waiter;
