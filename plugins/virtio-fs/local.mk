@@ -15,10 +15,16 @@ VIRTIO_FS_SOURCES = \
 	plugins/virtio-fs/op-tree.c \
 	plugins/virtio-fs/op-xattr.c \
 	plugins/virtio-fs/options.c plugins/virtio-fs/options.h \
-	plugins/virtio-fs/owner.c plugins/virtio-fs/owner.h \
+	plugins/virtio-fs/owner.c plugins/virtio-fs/owner.h plugins/virtio-fs/owner-private.h \
+	plugins/virtio-fs/owner-host.c \
+	plugins/virtio-fs/owner-record.c \
+	plugins/virtio-fs/owner-squash.c \
+	plugins/virtio-fs/owner-store.c \
 	plugins/virtio-fs/quota.c plugins/virtio-fs/quota.h \
 	plugins/virtio-fs/session.c plugins/virtio-fs/session.h \
 	plugins/virtio-fs/share.h \
+	plugins/virtio-fs/session.c \
+	plugins/virtio-fs/share.h plugins/virtio-fs/tree.h \
 	plugins/virtio-fs/virtio-fs.c \
 	plugins/virtio-fs/window.c plugins/virtio-fs/window.h
 
