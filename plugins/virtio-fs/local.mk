@@ -22,8 +22,6 @@ VIRTIO_FS_SOURCES = \
 	plugins/virtio-fs/owner-store.c \
 	plugins/virtio-fs/quota.c plugins/virtio-fs/quota.h \
 	plugins/virtio-fs/session.c plugins/virtio-fs/session.h \
-	plugins/virtio-fs/share.h \
-	plugins/virtio-fs/session.c \
 	plugins/virtio-fs/share.h plugins/virtio-fs/tree.h \
 	plugins/virtio-fs/virtio-fs.c \
 	plugins/virtio-fs/window.c plugins/virtio-fs/window.h
