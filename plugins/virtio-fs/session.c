@@ -16,8 +16,8 @@
 #include "plugins/virtio-fs/session.h"
 #include "plugins/virtio-fs/window.h"
 
-#define MINOR_WANTED 31u        /* Linux 5.4, the first with virtio-fs: its structs have the sizes that we take */
-#define MAX_PAGES 256u          /* 1 MiB in one request, Linux' FUSE_MAX_MAX_PAGES for long */
+#define MINOR_WANTED 31u /* Linux 5.4, the first with virtio-fs: its structs have the sizes that we take */
+#define MAX_PAGES 256u   /* 1 MiB in one request, Linux' FUSE_MAX_MAX_PAGES for long */
 #define MAX_WRITE (MAX_PAGES * 4096u)
 #define MAX_READAHEAD (MAX_PAGES * 4096u)
 #define MAX_BACKGROUND 64u      /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
@@ -28,8 +28,8 @@ static uint64_t offered(const struct share *share)
 {
 	const struct options *options = &share->options;
 	uint64_t flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
-	                 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SUBMOUNTS |
-	                 FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT;
+	                 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
+	                 FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT;
 
 	if (options->cache == CACHE_AUTO)
 		flags |= FUSE_AUTO_INVAL_DATA;
@@ -67,11 +67,9 @@ int op_init(struct call *call)
 		return call_reply(call, &out, sizeof out); /* the guest asks again in our dialect */
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < MINOR_WANTED)
 		return -EPROTO;
-	if (atomic_load(&share->ready)) {
-		if (!call->may_block)
-			return CALL_BLOCKS;
-		session_end(share);
-	}
+	if (atomic_load(&share->ready) && !call->may_block)
+		return CALL_BLOCKS;
+	session_end(share);
 	if ((flags & FUSE_INIT_EXT) && call_payload(call, 0, &flags2, sizeof flags2) == sizeof flags2)
 		flags |= (uint64_t)flags2 << 32;
 	flags &= offered(share);
