@@ -12,6 +12,8 @@
 #ifndef CAPSA_VIRTIO_FS_WINDOW_H
 #define CAPSA_VIRTIO_FS_WINDOW_H
 
+#include <linux/virtio_fs.h>
+
 #include "plugins/virtio-fs/node.h"
 
 #define WINDOW_ID VIRTIO_FS_SHMCAP_ID_CACHE
