@@ -450,16 +450,15 @@ static int make_rooms(struct share *share)
 {
 	const struct options *options = &share->options;
 
-#define MADE(r) ((r) == 0 || (r) == -ENOSYS) /* TODO: stubs, until all rooms are written */
-	if (!MADE(node_table_new(share, &share->nodes)) || !MADE(handle_table_new(&share->handles)) ||
-	    !MADE(owners_new(share, &share->owners)))
+	if (node_table_new(share, &share->nodes) < 0 || handle_table_new(&share->handles) < 0 ||
+	    owners_new(share, &share->owners) < 0)
 		return fail_out_of_memory(share);
 	if ((options->max_bytes || options->max_inodes) &&
-	    !MADE(quota_new(options->max_bytes, options->max_inodes, &share->quota)))
+	    quota_new(options->max_bytes, options->max_inodes, &share->quota) < 0)
 		return fail_out_of_memory(share);
-	if (options->dax && !MADE(window_new(share, &share->window)))
+	if (options->dax && window_new(share, &share->window) < 0)
 		return fail_out_of_memory(share);
-	if (options->host_locks && !MADE(locks_new(&share->locks)))
+	if (options->host_locks && locks_new(&share->locks) < 0)
 		return fail_out_of_memory(share);
 	return 0;
 }
