@@ -20,10 +20,21 @@
 #define MAX_PAGES 256u   /* 1 MiB in one request, Linux' FUSE_MAX_MAX_PAGES for long */
 #define MAX_WRITE (MAX_PAGES * 4096u)
 #define MAX_READAHEAD (MAX_PAGES * 4096u)
-#define MAX_BACKGROUND 64u      /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
-#define MAP_ALIGNMENT_SHIFT 12u /* of SETUPMAPPING: pages */
+#define MAX_BACKGROUND 64u /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
 
-/* What is offered on this share. */
+/*
+ * What is offered on this share. What is not, and why:
+ *
+ *   DONT_MASK           the guest's kernel applies the umask as for any file system without ACLs
+ *   POSIX_ACL           would need the host's ACLs in the guest's numbers; without it the guest has none
+ *   SETXATTR_EXT        is for ACLs
+ *   NO_OPEN_SUPPORT     files are opened, so that reading takes no second look-up of the node
+ *   EXPORT_SUPPORT      look-ups of "..": names are one component (share.h)
+ *   EXPLICIT_INVAL_DATA nobody here would tell the guest of changes
+ *   SECURITY_CTX        labels are the host's
+ *
+ * HANDLE_KILLPRIV_V2 is: without it the guest asks for security.capability before every write.
+ */
 static uint64_t offered(const struct share *share)
 {
 	const struct options *options = &share->options;
@@ -82,7 +93,7 @@ int op_init(struct call *call)
 	out.max_write = MAX_WRITE;
 	out.time_gran = 1;
 	out.max_pages = MAX_PAGES;
-	out.map_alignment = flags & FUSE_MAP_ALIGNMENT ? MAP_ALIGNMENT_SHIFT : 0;
+	out.map_alignment = flags & FUSE_MAP_ALIGNMENT ? WINDOW_ALIGNMENT_SHIFT : 0;
 	if (call_reply(call, &out, sizeof out) < 0)
 		return -EINVAL;
 	share->minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION;

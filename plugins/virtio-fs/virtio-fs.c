@@ -18,8 +18,8 @@
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
  *
  * RESET. Workers write into guest memory, which is the guest's own again as soon as reset() has returned. So reset()
- * raises the generation (calls that have not begun find that out and do nothing), wakes those that wait for a lock, and
- * waits for the rest: at most one operation on the shared directory each. The home loop stands still meanwhile.
+ * raises the generation (calls that have not begun find that out and do nothing), has those hurry that are at work, and
+ * waits for them: at most one system call on the shared directory each. The home loop stands still meanwhile.
  * Deferred calls of lanes go on during reset(): each completes under lane->completing, which reset() takes once.
  *
  * quiesce, save and restore are not offered: nodes and handles are descriptors of this process.
@@ -34,7 +34,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -196,13 +195,20 @@ static void on_done_elsewhere(void *ctx)
 
 /* ---- running them ---- */
 
+/* Whoever is at work need not go on: long operations look at `ready`, and who waits for a lock is woken. */
+static void hurry(struct share *share)
+{
+	atomic_store(&share->ready, false);
+	if (share->locks)
+		locks_cancel(share);
+}
+
 static void run_blocking(struct fs *fs, struct call *call)
 {
 	struct share *share = &fs->share;
 
 	if (call->operation->alone) {
-		if (share->locks)
-			locks_cancel(share);
+		hurry(share);
 		pthread_rwlock_wrlock(&fs->session);
 	} else {
 		pthread_rwlock_rdlock(&fs->session);
@@ -335,8 +341,7 @@ static void reset(void *self)
 	struct call *call, *next;
 
 	atomic_fetch_add(&fs->generation, 1);
-	if (fs->share.locks)
-		locks_cancel(&fs->share);
+	hurry(&fs->share);
 	pthread_rwlock_wrlock(&fs->session);
 	session_end(&fs->share);
 	pthread_rwlock_unlock(&fs->session);
@@ -414,19 +419,6 @@ static int open_root(struct share *share)
 		return -1;
 	}
 	return 0;
-}
-
-/* Nodes hold descriptors: as many as we may have. */
-static void raise_descriptor_limit(struct share *share)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		share->host->log(share->dev, CAPSA_LOG_WARNING, "cannot raise the limit of open files: %s",
-		                 strerror(errno));
 }
 
 /* What it takes to create and reach files for any user of the guest's. */
@@ -544,7 +536,6 @@ static int realize(void *self, struct capsa_setup *setup)
 	struct fs *fs = self;
 	struct share *share = &fs->share;
 
-	raise_descriptor_limit(share);
 	share->is_root = may_act_for_others();
 	share->can_nowait = true;
 	if (share->options.owner == OWNER_HOST && !share->is_root) {

@@ -242,7 +242,7 @@ static void open_files_are_not_limited_more_than_must_be(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	accepted("", NULL);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-	assert_int_equal(now.rlim_cur, before.rlim_max);
+	assert_true(now.rlim_cur == before.rlim_max || now.rlim_cur >= 1 << 17);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
