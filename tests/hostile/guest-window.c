@@ -78,6 +78,29 @@ static void touch(const char *how, bool watch)
 	check(number_at(3) == 0x01010101 && number_at(101) == 0x01010101, how, "it can be written over its end");
 }
 
+/* As who reads a file past the page cache into another one that is mapped. The rings are those of one device at a time. */
+static void buffer_in_window(void)
+{
+	static struct device rng;
+
+	ask(10, true, false);
+	device_reset(&window);
+	if (!device_find(&rng, VIRTIO_ID_RNG, "rng")) {
+		check(false, "machine", "has an rng");
+		return;
+	}
+	device_start(&rng, 0);
+	for (unsigned page = 1; page <= 20; page += 19) { /* the second is not there any more */
+		rng.desc[0] = (struct vring_desc){ .addr = WINDOW_PLACE + (uint64_t)page * PAGE,
+			                           .len = PAGE,
+			                           .flags = VRING_DESC_F_WRITE };
+		device_offer(&rng, 0);
+		device_wait_for_used(&rng);
+	}
+	check(number_at(1) != 2 && number_at(2) == 3, "rng", "fills a buffer in another device's window");
+	check(number_at(20) == 0, "rng", "lives with one that has nothing behind it");
+}
+
 void window_faults(void)
 {
 	uint32_t told;
@@ -99,4 +122,5 @@ void window_faults(void)
 	__asm__ volatile("sti");
 	touch("window, interrupts on", true);
 	__asm__ volatile("cli");
+	buffer_in_window();
 }
