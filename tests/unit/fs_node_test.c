@@ -648,7 +648,8 @@ static void a_million_lookups_leave_nothing_behind(void **state)
 		if (round == 4)
 			settled = last;
 	}
-	print_message("resident: %ld KiB after 100,000 look-ups, %ld KiB after 1,000,000\n", settled / 1024, last / 1024);
+	print_message("resident: %ld KiB after 100,000 look-ups, %ld KiB after 1,000,000\n", settled / 1024,
+	              last / 1024);
 	assert_true(last < settled + (1 << 20));
 	fs_end(&c);
 	free(ones);
