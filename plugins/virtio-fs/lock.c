@@ -515,9 +515,15 @@ int op_getlk(struct call *call)
 	return r < 0 ? r : call_reply(call, &out, sizeof out);
 }
 
+/* A FUSE server need not answer it, and a driver that leaves room for an answer gets one. */
+static int interrupt_answer(const struct call *call)
+{
+	return call->request->writable_bytes >= sizeof(struct fuse_out_header) ? 0 : CALL_NO_REPLY;
+}
+
 /*
- * There is no answer to it. Only waits for locks can be interrupted; an INTERRUPT that overtook its request (another
- * queue) is remembered for a while.
+ * Only waits for locks can be interrupted; an INTERRUPT that overtook its request (another queue) is remembered for a
+ * while.
  */
 int op_interrupt(struct call *call)
 {
@@ -526,7 +532,7 @@ int op_interrupt(struct call *call)
 	bool found = false;
 
 	if (!locks)
-		return CALL_NO_REPLY;
+		return interrupt_answer(call);
 	pthread_mutex_lock(&locks->lock);
 	for (unsigned i = 0; i < locks->n_waiters; i++) {
 		if (locks->waiters[i]->unique == unique) {
@@ -539,7 +545,7 @@ int op_interrupt(struct call *call)
 		locks->next_interrupt = (locks->next_interrupt + 1) % INTERRUPTS_REMEMBERED;
 	}
 	pthread_mutex_unlock(&locks->lock);
-	return CALL_NO_REPLY;
+	return interrupt_answer(call);
 }
 
 /* ---- ends ---- */
