@@ -373,21 +373,21 @@ static bool was_cancelled(struct locks *locks, const struct waiter *waiter)
 	return cancelled;
 }
 
-/* Waits once, on a duplicate that the handler may spoil. -EINTR or -EBADF: woken, meant or not. */
-static int wait_once(struct share *share, int of, const struct fuse_lk_in *in)
+/*
+ * Waits once, on a duplicate that the handler may spoil. The signal is blocked but around the call. -EINTR or -EBADF:
+ * woken, meant or not.
+ */
+static int wait_once(struct share *share, int of, const struct fuse_lk_in *in, const sigset_t *wake_set)
 {
 	int fd = fcntl(of, F_DUPFD_CLOEXEC, 0), r;
-	sigset_t wake_set, before;
 
 	if (fd < 0)
 		return -ENOLCK;
-	sigemptyset(&wake_set);
-	sigaddset(&wake_set, WAKE_SIGNAL);
 	unlockable = share->root;
 	waits_on = fd;
-	pthread_sigmask(SIG_UNBLOCK, &wake_set, &before);
+	pthread_sigmask(SIG_UNBLOCK, wake_set, NULL);
 	r = set_lock(fd, in, true);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_BLOCK, wake_set, NULL);
 	waits_on = -1;
 	close(fd);
 	return r;
@@ -397,14 +397,21 @@ static int wait_for_lock(struct call *call, int fd, const struct fuse_lk_in *in)
 {
 	struct locks *locks = call->share->locks;
 	struct waiter waiter = { .thread = pthread_self(), .unique = call->in.unique };
-	int r = add_waiter(call->share, &waiter);
+	sigset_t wake_set, before;
+	int r;
 
-	if (r < 0)
-		return r;
-	do
-		r = wait_once(call->share, fd, in);
-	while ((r == -EINTR || r == -EBADF) && !was_cancelled(locks, &waiter));
-	remove_waiter(locks, &waiter);
+	sigemptyset(&wake_set);
+	sigaddset(&wake_set, WAKE_SIGNAL);
+	/* From the moment that it may be sent; workers have it blocked, others that run us need not. */
+	pthread_sigmask(SIG_BLOCK, &wake_set, &before);
+	r = add_waiter(call->share, &waiter);
+	if (r == 0) {
+		do
+			r = wait_once(call->share, fd, in, &wake_set);
+		while ((r == -EINTR || r == -EBADF) && !was_cancelled(locks, &waiter));
+		remove_waiter(locks, &waiter);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r == -EBADF ? -EINTR : r;
 }
 

@@ -336,10 +336,10 @@ static void an_interrupt_is_never_lost(void **state)
 	assert_int_equal(lock_all(&file, ALICE, F_WRLCK), 0);
 	assert_int_equal(flock_all(&file, ALICE, F_WRLCK), 0);
 	/* It comes at any moment: before the worker has begun, on its way into the system call, in it. */
-	for (unsigned i = 0; i < 3000; i++) {
+	for (unsigned i = 0; i < 4000; i++) {
 		struct fs_request *wait = wait_for_lock(&file, BOB, F_WRLCK, i % 2);
 
-		for (unsigned spin = i % 61 * 50; spin > 0; spin--)
+		for (unsigned spin = i % 397 * 500; spin > 0; spin--)
 			__asm__ volatile("" ::: "memory");
 		interrupt(&file, fs_unique(wait));
 		assert_int_equal(result_of(&file, wait), -EINTR);
