@@ -21,7 +21,6 @@
 #define MAX_WRITE (MAX_PAGES * 4096u)
 #define MAX_READAHEAD (MAX_PAGES * 4096u)
 #define MAX_BACKGROUND 64u      /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
-#define MAP_ALIGNMENT_SHIFT 12u /* of SETUPMAPPING: pages */
 
 /* What is offered on this share. */
 static uint64_t offered(const struct share *share)
@@ -84,7 +83,7 @@ int op_init(struct call *call)
 	out.max_write = MAX_WRITE;
 	out.time_gran = 1;
 	out.max_pages = MAX_PAGES;
-	out.map_alignment = flags & FUSE_MAP_ALIGNMENT ? MAP_ALIGNMENT_SHIFT : 0;
+	out.map_alignment = flags & FUSE_MAP_ALIGNMENT ? WINDOW_ALIGNMENT_SHIFT : 0;
 	if (call_reply(call, &out, sizeof out) < 0)
 		return -EINVAL;
 	share->minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION;
