@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERSION '1'
+#define RECORD_VERSION '1'
 
 /* FUSE has device numbers as Linux' new_encode_dev(). */
 static uint32_t major_of(uint32_t rdev)
@@ -43,10 +43,10 @@ size_t owner_record_write(const struct owner_record *record, char text[OWNER_REC
 	write_id(uid, record, RECORD_UID, record->uid);
 	write_id(gid, record, RECORD_GID, record->gid);
 	if (record->has & RECORD_MODE)
-		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s 0%" PRIo32 " %" PRIu32 ":%" PRIu32, VERSION, uid,
-		               gid, record->mode, major_of(record->rdev), minor_of(record->rdev));
+		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s 0%" PRIo32 " %" PRIu32 ":%" PRIu32,
+		               RECORD_VERSION, uid, gid, record->mode, major_of(record->rdev), minor_of(record->rdev));
 	else
-		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s - -", VERSION, uid, gid);
+		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s - -", RECORD_VERSION, uid, gid);
 	return (size_t)len;
 }
 
