@@ -9,6 +9,16 @@
 
 #define DAY 86400u
 
+int call_node(struct call *call, struct node **out)
+{
+	int rc;
+
+	if (call->may_block)
+		return node_get(call->share, call->in.nodeid, out);
+	rc = node_try(call->share, call->in.nodeid, out);
+	return rc == -EAGAIN ? CALL_BLOCKS : rc;
+}
+
 /* Seconds for which the guest may go on without asking. */
 static uint64_t seconds_valid(const struct share *share)
 {

@@ -12,6 +12,11 @@
 #include "plugins/virtio-fs/node.h"
 
 /*
+ * The node that the call is about, held: 0, -errno, or CALL_BLOCKS where it must be opened and the call may not wait.
+ */
+int call_node(struct call *call, struct node **out);
+
+/*
  * Fills what LOOKUP, READDIRPLUS, MKNOD, CREATE ... answer. `node` is held; `fd` >= 0: an open one of the same inode.
  * `stx` as node_lookup() gave it. -errno: nobody can say what the guest's attributes are (owner_attributes()).
  */

@@ -12,7 +12,10 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/openat2.h>
 
 #include "plugins/virtio-fs/node-table.h"
 
@@ -145,14 +148,31 @@ bool node_table_relieve(struct node_table *table)
 	return n > 0;
 }
 
-int descriptor_open(struct node_table *table, int dir, const char *name, int flags)
+/* openat2(2), which the C library has no function for. */
+static int open_cached(struct node_table *table, int dir, const char *name, int flags)
 {
+	struct open_how how = { .flags = (uint64_t)flags, .resolve = RESOLVE_CACHED };
+	int fd;
+
+	if (!atomic_load_explicit(&table->no_cached, memory_order_relaxed)) {
+		fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof how);
+		if (fd >= 0 || (errno != ENOSYS && errno != EINVAL && errno != EPERM))
+			return fd;
+		atomic_store_explicit(&table->no_cached, true, memory_order_relaxed);
+	}
+	errno = EAGAIN;
+	return -1;
+}
+
+int descriptor_open(struct node_table *table, int dir, const char *name, enum how how)
+{
+	const int flags = O_PATH | O_CLOEXEC | (how == OPEN_FOLLOWED ? 0 : O_NOFOLLOW);
 	int rc = reserve(table), fd;
 
 	if (rc < 0)
 		return rc;
 	do {
-		fd = openat(dir, name, flags);
+		fd = how == OPEN_CACHED ? open_cached(table, dir, name, flags) : openat(dir, name, flags);
 	} while (fd < 0 && (errno == EMFILE || errno == ENFILE) && node_table_relieve(table));
 	if (fd < 0) {
 		rc = -errno;
@@ -175,7 +195,7 @@ static int step(struct node_table *table, const struct slot *dir, struct slot *c
 	struct statx stx;
 	int fd, rc;
 
-	fd = descriptor_open(table, dir->node.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	fd = descriptor_open(table, dir->node.fd, name, OPEN_ANY);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
 	rc = fd_statx(fd, "", &stx);

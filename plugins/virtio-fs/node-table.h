@@ -54,6 +54,7 @@ struct node_table {
 	uint64_t nodes;
 	struct index by_inode, by_name;
 	struct slot *oldest, *newest;
+	atomic_bool no_cached;       /* the kernel has no RESOLVE_CACHED, or may not be asked */
 	uint64_t descriptors, limit; /* without the root's, which is the share's */
 };
 
@@ -78,10 +79,11 @@ void slot_list(struct node_table *table, struct slot *slot);
 uint64_t descriptors_for_nodes(void);
 uint64_t descriptors_for_handles(void);
 /*
- * One descriptor that counts: openat(2), with others closed to make room. `flags` O_PATH and so on. Not under the lock.
- * A descriptor or -errno (-EMFILE: all are in use).
+ * One descriptor that counts: O_PATH, with others closed to make room. Not under the lock. A descriptor or -errno
+ * (-EMFILE: all are in use; -EAGAIN: only what is in memory was wanted).
  */
-int descriptor_open(struct node_table *table, int dir, const char *name, int flags);
+enum how { OPEN_ANY, OPEN_CACHED, OPEN_FOLLOWED /* the name is one of /proc/self/fd */ };
+int descriptor_open(struct node_table *table, int dir, const char *name, enum how how);
 /* One of those that did not find a slot. Not under the lock. */
 void descriptor_close(struct node_table *table, int fd);
 /* Opens a held slot that has no descriptor, and whatever parents that takes. Not under the lock. 0 or -errno. */

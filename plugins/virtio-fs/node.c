@@ -323,7 +323,8 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 	return slot ? 0 : err;
 }
 
-int node_lookup(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
+static int look_up(struct share *share, struct node *parent, const char *name, enum how how, struct node **out,
+                   struct statx *stx)
 {
 	struct node_table *table = share->nodes;
 	struct slot *dir = slot_of(parent), *slot;
@@ -354,7 +355,7 @@ int node_lookup(struct share *share, struct node *parent, const char *name, stru
 		if (rc < 0)
 			return rc;
 	}
-	fd = descriptor_open(table, parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	fd = descriptor_open(table, parent->fd, name, how);
 	if (fd < 0)
 		return fd;
 	rc = fd_statx(fd, "", stx);
@@ -365,6 +366,16 @@ int node_lookup(struct share *share, struct node *parent, const char *name, stru
 	return enter(table, dir, name, fd, stx, out);
 }
 
+int node_lookup(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
+{
+	return look_up(share, parent, name, OPEN_ANY, out, stx);
+}
+
+int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
+{
+	return look_up(share, parent, name, OPEN_CACHED, out, stx);
+}
+
 int node_adopt(struct share *share, struct node *parent, const char *name, int fd, struct node **out, struct statx *stx)
 {
 	struct node_table *table = share->nodes;
@@ -373,7 +384,7 @@ int node_adopt(struct share *share, struct node *parent, const char *name, int f
 
 	/* Not a dup(2): a file that is open for writing cannot be run, and may have a lease broken. */
 	snprintf(from, sizeof from, "%d", fd);
-	path = descriptor_open(table, share->proc_fd, from, O_PATH | O_CLOEXEC);
+	path = descriptor_open(table, share->proc_fd, from, OPEN_FOLLOWED);
 	if (path < 0)
 		return path;
 	rc = fd_statx(path, "", stx);
@@ -384,7 +395,7 @@ int node_adopt(struct share *share, struct node *parent, const char *name, int f
 	return enter(table, slot_of(parent), name, path, stx, out);
 }
 
-int node_get(struct share *share, uint64_t id, struct node **out)
+static int get(struct share *share, uint64_t id, bool may_open, struct node **out)
 {
 	struct node_table *table = share->nodes;
 	struct slot *slot;
@@ -403,13 +414,23 @@ int node_get(struct share *share, uint64_t id, struct node **out)
 	if (!slot)
 		return -ESTALE;
 	if (!is_open)
-		rc = descriptor_restore(table, slot);
+		rc = may_open ? descriptor_restore(table, slot) : -EAGAIN;
 	if (rc < 0) {
 		slot_put(table, slot);
 		return rc;
 	}
 	*out = &slot->node;
 	return 0;
+}
+
+int node_get(struct share *share, uint64_t id, struct node **out)
+{
+	return get(share, id, true, out);
+}
+
+int node_try(struct share *share, uint64_t id, struct node **out)
+{
+	return get(share, id, false, out);
 }
 
 void node_hold(struct share *share, struct node *node)

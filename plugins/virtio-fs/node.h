@@ -55,6 +55,8 @@ bool node_table_relieve(struct node_table *table);
 
 /* Holds the node of an id; its fd is open until node_put(). 0 or -errno (-ESTALE, -EMFILE, ...). */
 int node_get(struct share *share, uint64_t id, struct node **out);
+/* The same without opening anything: -EAGAIN where that is needed, which may take the disk. */
+int node_try(struct share *share, uint64_t id, struct node **out);
 /* Holds a held one once more. */
 void node_hold(struct share *share, struct node *node);
 void node_put(struct share *share, struct node *node);
@@ -65,6 +67,9 @@ void node_put(struct share *share, struct node *node);
  * | STATX_MNT_ID). 0 or -errno.
  */
 int node_lookup(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx);
+/* The same from what the host has in memory (RESOLVE_CACHED, Linux 5.12): -EAGAIN where it would have to read. */
+int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out,
+                       struct statx *stx);
 /* The same for a descriptor that was just made in `parent` as `name` (O_PATH or not; NULL name: has none, a tmpfile).
  * It stays the caller's. */
 int node_adopt(struct share *share, struct node *parent, const char *name, int fd, struct node **out,

@@ -27,6 +27,7 @@
 struct directory {
 	uint64_t offset; /* of the entry at `at` */
 	size_t at, len;
+	bool ended; /* there was nothing behind `offset` a moment ago */
 	_Alignas(struct dirent64) unsigned char entries[ENTRIES_SIZE];
 };
 
@@ -45,8 +46,8 @@ int op_opendir(struct call *call)
 
 	if (call_reply_left(call) < sizeof out)
 		return -ERANGE;
-	rc = node_get(share, call->in.nodeid, &node);
-	if (rc < 0)
+	rc = call_node(call, &node);
+	if (rc != 0)
 		return rc;
 	fd = S_ISDIR(node->type) ? share_open_node(share, node, flags) : -ENOTDIR;
 	rc = fd < 0 ? fd : handle_new(share, HANDLE_DIRECTORY, node, fd, flags, &out.fh);
@@ -88,6 +89,7 @@ static int seek(struct handle *handle, uint64_t offset)
 		if (!d)
 			return -ENOMEM;
 		d->offset = d->at = d->len = 0;
+		d->ended = false;
 		handle->directory = d;
 		if (offset == 0)
 			return 0;
@@ -99,6 +101,7 @@ static int seek(struct handle *handle, uint64_t offset)
 		return -errno;
 	d->offset = offset;
 	d->at = d->len = 0;
+	d->ended = false;
 	return 0;
 }
 
@@ -115,6 +118,7 @@ static int peek(struct handle *handle, const struct dirent64 **out)
 			return -errno;
 		d->at = 0;
 		d->len = (size_t)n;
+		d->ended = !n;
 		if (!n)
 			return 0;
 	}
@@ -235,6 +239,16 @@ static int list(struct listing *listing, struct handle *handle, uint64_t offset)
 	return end < 0 || !is_empty ? end : rc;
 }
 
+/* Under handle->lock. Whether the answer is in the buffer, or is most likely that there is no more. */
+static bool waits_for_nothing(const struct listing *listing, const struct handle *handle, uint64_t offset)
+{
+	const struct directory *d = handle->directory;
+
+	if (!d || offset != d->offset || offset == 0)
+		return false;
+	return d->ended || (!listing->plus && d->at < d->len);
+}
+
 static int read_directory(struct call *call, bool plus)
 {
 	const struct fuse_read_in *in = call_args(call, struct fuse_read_in);
@@ -250,14 +264,17 @@ static int read_directory(struct call *call, bool plus)
 		listing.room = in->size;
 	if (listing.room > ANSWER_MAX)
 		listing.room = ANSWER_MAX;
-	rc = node_get(call->share, call->in.nodeid, &listing.node);
-	if (rc < 0)
+	rc = call_node(call, &listing.node);
+	if (rc != 0)
 		return rc;
 	rc = handle_get(call->share, in->fh, HANDLE_DIRECTORY, &handle);
 	if (rc == 0) {
 		if (handle->node == listing.node->id) {
 			pthread_mutex_lock(&handle->lock);
-			rc = list(&listing, handle, in->offset);
+			if (call->may_block || waits_for_nothing(&listing, handle, in->offset))
+				rc = list(&listing, handle, in->offset);
+			else
+				rc = CALL_BLOCKS;
 			pthread_mutex_unlock(&handle->lock);
 		} else {
 			rc = -EBADF;

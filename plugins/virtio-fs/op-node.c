@@ -21,17 +21,23 @@
 
 #define FORGET_BATCH 64u
 #define NSEC_MAX 999999999u
+#define TARGET_INLINE 60u /* bytes: a shorter target is in the inode (ext4, XFS), a longer one may be on the disk */
 
 int op_lookup(struct call *call)
 {
 	struct node *parent, *node;
 	struct statx stx;
-	int rc = node_get(call->share, call->in.nodeid, &parent);
+	int rc = call_node(call, &parent);
 
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
-	rc = node_lookup(call->share, parent, call->names[0], &node, &stx);
+	if (call->may_block)
+		rc = node_lookup(call->share, parent, call->names[0], &node, &stx);
+	else
+		rc = node_lookup_cached(call->share, parent, call->names[0], &node, &stx);
 	node_put(call->share, parent);
+	if (rc == -EAGAIN && !call->may_block)
+		return CALL_BLOCKS;
 	if (rc == -ENOENT)
 		return entry_reply_none(call);
 	if (rc < 0)
@@ -88,8 +94,8 @@ static int target_get(struct call *call, bool has_handle, uint64_t fh, struct ta
 	int rc;
 
 	*target = (struct target){ .fd = -1 };
-	rc = node_get(call->share, call->in.nodeid, &target->node);
-	if (rc < 0 || !has_handle)
+	rc = call_node(call, &target->node);
+	if (rc != 0 || !has_handle)
 		return rc;
 	rc = handle_get(call->share, fh, S_ISDIR(target->node->type) ? HANDLE_DIRECTORY : HANDLE_FILE, &target->handle);
 	if (rc == 0 && target->handle->node != target->node->id)
@@ -115,7 +121,7 @@ int op_getattr(struct call *call)
 	struct target target;
 	int rc = target_get(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh, &target);
 
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	rc = reply_attributes(call, &target);
 	target_put(call, &target);
@@ -216,7 +222,7 @@ int op_setattr(struct call *call)
 	if (call->share->options.readonly)
 		return -EROFS;
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, &target);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	rc = set_all(call, &target, in);
 	if (rc == 0)
@@ -229,15 +235,21 @@ int op_readlink(struct call *call)
 {
 	char to[PATH_MAX];
 	struct node *node;
+	struct statx stx;
 	ssize_t n;
-	int rc = node_get(call->share, call->in.nodeid, &node);
+	int rc = call_node(call, &node);
 
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
-	if (S_ISLNK(node->type)) {
+	if (S_ISLNK(node->type) && !call->may_block) {
+		rc = node_statx(node, -1, &stx);
+		if (rc == 0 && stx.stx_size >= TARGET_INLINE)
+			rc = CALL_BLOCKS;
+	}
+	if (rc == 0 && S_ISLNK(node->type)) {
 		n = readlinkat(node->fd, "", to, sizeof to);
 		rc = n < 0 ? -errno : call_reply(call, to, (size_t)n);
-	} else {
+	} else if (rc == 0) {
 		rc = -EINVAL;
 	}
 	node_put(call->share, node);
@@ -255,9 +267,9 @@ int op_access(struct call *call)
 	struct node *node;
 	struct statx stx;
 	uint32_t bits;
-	int rc = node_get(call->share, call->in.nodeid, &node);
+	int rc = call_node(call, &node);
 
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	rc = node_statx(node, -1, &stx);
 	if (rc == 0)
@@ -282,9 +294,9 @@ int op_statfs(struct call *call)
 	struct fuse_statfs_out out = { 0 };
 	struct node *node;
 	struct statfs st;
-	int rc = node_get(call->share, call->in.nodeid, &node);
+	int rc = call_node(call, &node);
 
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	rc = fstatfs(node->fd, &st) < 0 ? -errno : 0;
 	node_put(call->share, node);

@@ -271,10 +271,12 @@ put_parent:
 	return result;
 }
 
-/* A descriptor of what an operation is about to take a name from; only who counts wants it. */
+/* A descriptor of what an operation is about to take a name from; for those who count it or remember its owner. */
 static int victim_open(struct share *share, struct node *parent, const char *name)
 {
-	return share->quota ? openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	return share->quota || share->options.owner == OWNER_SQUASH
+	               ? openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+	               : -1;
 }
 
 static void victim_close(struct share *share, int fd, bool removed)
@@ -284,8 +286,10 @@ static void victim_close(struct share *share, int fd, bool removed)
 	if (fd < 0)
 		return;
 	/* After the fact: a link that came at the same time counts. */
-	if (removed && !statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx) && !stx.stx_nlink)
+	if (removed && !statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx) && !stx.stx_nlink) {
 		quota_removed(share, &stx);
+		owner_removed(share, &stx);
+	}
 	close(fd);
 }
 

@@ -12,17 +12,19 @@
  *     system.*, ...  EOPNOTSUPP                         EOPNOTSUPP: no ACLs are offered (FUSE_POSIX_ACL)
  *
  * So a guest's root may give a file capabilities that mean something to the guest and nothing to the host. Sizes are
- * Linux's: 64 KiB for a value and for a list. The system calls know paths only; ours is /proc/self/fd/N of the node's
- * O_PATH descriptor, which is followed to that inode and no further. Links and special files have no user.* attributes
- * on Linux; of a link nothing is asked at all.
+ * Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no paths here,
+ * so that a file or directory is opened for it, and nothing else has any: neither do links and special files on Linux
+ * have user.* attributes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "plugins/virtio-fs/operations.h"
 #include "plugins/virtio-fs/owner.h"
@@ -31,18 +33,9 @@
 #define USER "user."
 #define STORED OWNER_XATTR_PREFIX "x." /* and the guest's whole name */
 
-struct path {
-	char text[sizeof "/proc/self/fd/" + NODE_PROC_NAME];
-};
-
-static struct path node_path(const struct node *node)
+static bool may_have_any(const struct node *node)
 {
-	char number[NODE_PROC_NAME];
-	struct path path;
-
-	node_proc_name(node, number);
-	snprintf(path.text, sizeof path.text, "/proc/self/fd/%s", number);
-	return path;
+	return S_ISREG(node->type) || S_ISDIR(node->type);
 }
 
 static bool begins(const char *text, const char *with)
@@ -68,7 +61,7 @@ static int name_to_host(const struct share *share, const struct node *node, cons
 		return -ERANGE;
 	if (!begins(name, USER) && !is_privileged(name))
 		return -EOPNOTSUPP;
-	if (S_ISLNK(node->type) || begins(name, OWNER_XATTR_PREFIX))
+	if (!may_have_any(node) || begins(name, OWNER_XATTR_PREFIX))
 		return absent;
 	if (is_privileged(name) && share->options.owner == OWNER_SQUASH)
 		n = snprintf(host, XATTR_NAME_MAX + 1, "%s%s", STORED, name);
@@ -113,49 +106,66 @@ static int sized_reply(struct call *call, uint32_t room, const void *data, size_
 	return call_reply(call, data, len);
 }
 
-static int get(struct call *call, const struct node *node)
+/* What attributes are asked of. CALL_BLOCKS: another process of the host has a lease on the file (its Samba, say). */
+static int descriptor_open(struct call *call, const struct node *node, int *out)
+{
+	int fd = share_open_node(call->share, node, O_RDONLY | (call->may_block ? 0 : O_NONBLOCK));
+
+	if (fd < 0)
+		return fd == -EAGAIN && !call->may_block ? CALL_BLOCKS : fd;
+	*out = fd;
+	return 0;
+}
+
+static int get(struct call *call, struct node *node)
 {
 	uint32_t room = call_args(call, struct fuse_getxattr_in)->size;
 	size_t size = room < XATTR_SIZE_MAX ? room : XATTR_SIZE_MAX;
 	char name[XATTR_NAME_MAX + 1];
-	struct path path = node_path(node);
 	char *value = NULL;
 	ssize_t len;
-	int result;
+	int result, fd;
 
 	result = name_to_host(call->share, node, call->names[0], -ENODATA, name);
 	if (result)
 		return result;
+	result = descriptor_open(call, node, &fd);
+	if (result)
+		return result;
 	if (size) {
 		value = malloc(size);
-		if (!value)
-			return -ENOMEM;
+		result = value ? 0 : -ENOMEM;
 	}
-	len = getxattr(path.text, name, value, size);
-	result = len < 0 ? -errno : sized_reply(call, room, value, (size_t)len);
+	if (!result) {
+		len = fgetxattr(fd, name, value, size);
+		result = len < 0 ? -errno : sized_reply(call, room, value, (size_t)len);
+	}
 	free(value);
+	close(fd);
 	return result;
 }
 
-static int list(struct call *call, const struct node *node)
+static int list(struct call *call, struct node *node)
 {
 	uint32_t room = call_args(call, struct fuse_getxattr_in)->size;
-	struct path path = node_path(node);
 	ssize_t len, at;
 	size_t used = 0;
 	char *names;
-	int result;
+	int result, fd;
 
-	if (S_ISLNK(node->type))
+	if (!may_have_any(node))
 		return sized_reply(call, room, NULL, 0);
-	len = listxattr(path.text, NULL, 0);
-	if (len <= 0)
-		return len ? -errno : sized_reply(call, room, NULL, 0);
-	names = malloc(XATTR_LIST_MAX);
-	if (!names)
-		return -ENOMEM;
-	len = listxattr(path.text, names, XATTR_LIST_MAX);
-	result = len < 0 ? -errno : 0;
+	result = descriptor_open(call, node, &fd);
+	if (result)
+		return result;
+	/* Most have none, and need no memory for them. */
+	len = flistxattr(fd, NULL, 0);
+	names = len > 0 ? malloc(XATTR_LIST_MAX) : NULL;
+	if (names)
+		len = flistxattr(fd, names, XATTR_LIST_MAX);
+	result = len < 0 ? -errno : len && !names ? -ENOMEM : 0;
+	if (result)
+		len = 0;
 	/* A name for the guest is never longer than the host's, and takes its place. */
 	for (at = 0; at < len;) {
 		size_t step = strnlen(names + at, (size_t)(len - at)) + 1;
@@ -172,28 +182,32 @@ static int list(struct call *call, const struct node *node)
 	if (!result)
 		result = sized_reply(call, room, names, used);
 	free(names);
+	close(fd);
 	return result;
 }
 
 static int set(struct call *call, struct node *node)
 {
 	const struct fuse_setxattr_in *in = call_args(call, struct fuse_setxattr_in);
-	struct path path = node_path(node);
 	char name[XATTR_NAME_MAX + 1];
 	struct quota_charge charge;
-	char *value;
-	int result;
+	char *value = NULL;
+	int result, fd;
 
 	if (in->size > XATTR_SIZE_MAX)
 		return -E2BIG;
 	if (in->size > call->payload_len || (in->flags & ~(unsigned)(XATTR_CREATE | XATTR_REPLACE)))
 		return -EINVAL;
 	result = name_to_host(call->share, node, call->names[0], -EPERM, name);
+	if (!result)
+		result = descriptor_open(call, node, &fd);
 	if (result)
 		return result;
 	value = malloc(in->size + 1u);
-	if (!value)
-		return -ENOMEM;
+	if (!value) {
+		result = -ENOMEM;
+		goto out;
+	}
 	if (call_payload(call, 0, value, in->size) != in->size) {
 		result = -EINVAL;
 		goto out;
@@ -201,33 +215,37 @@ static int set(struct call *call, struct node *node)
 	result = quota_begin(call->share, node, in->size + strlen(name), &charge);
 	if (result)
 		goto out;
-	if (setxattr(path.text, name, value, in->size, (int)in->flags))
+	if (fsetxattr(fd, name, value, in->size, (int)in->flags))
 		result = -errno;
 	quota_end(call->share, &charge);
 out:
 	free(value);
+	close(fd);
 	return result;
 }
 
 static int take(struct call *call, struct node *node)
 {
-	struct path path = node_path(node);
 	char name[XATTR_NAME_MAX + 1];
 	struct quota_charge charge;
-	int result;
+	int result, fd;
 
 	result = name_to_host(call->share, node, call->names[0], -ENODATA, name);
 	if (!result)
-		result = quota_begin(call->share, node, 0, &charge);
+		result = descriptor_open(call, node, &fd);
 	if (result)
 		return result;
-	if (removexattr(path.text, name))
-		result = -errno;
-	quota_end(call->share, &charge);
+	result = quota_begin(call->share, node, 0, &charge);
+	if (!result) {
+		if (fremovexattr(fd, name))
+			result = -errno;
+		quota_end(call->share, &charge);
+	}
+	close(fd);
 	return result;
 }
 
-int op_getxattr(struct call *call)
+static int with_node(struct call *call, int (*run)(struct call *call, struct node *node))
 {
 	struct node *node;
 	int result;
@@ -238,52 +256,27 @@ int op_getxattr(struct call *call)
 	result = node_get(call->share, call->in.nodeid, &node);
 	if (result)
 		return result;
-	result = get(call, node);
+	result = run(call, node);
 	node_put(call->share, node);
 	return result;
+}
+
+int op_getxattr(struct call *call)
+{
+	return with_node(call, get);
 }
 
 int op_setxattr(struct call *call)
 {
-	struct node *node;
-	int result;
-
-	if (!call->share->options.xattr)
-		return -ENOSYS;
-	result = node_get(call->share, call->in.nodeid, &node);
-	if (result)
-		return result;
-	result = set(call, node);
-	node_put(call->share, node);
-	return result;
+	return with_node(call, set);
 }
 
 int op_listxattr(struct call *call)
 {
-	struct node *node;
-	int result;
-
-	if (!call->share->options.xattr)
-		return -ENOSYS;
-	result = node_get(call->share, call->in.nodeid, &node);
-	if (result)
-		return result;
-	result = list(call, node);
-	node_put(call->share, node);
-	return result;
+	return with_node(call, list);
 }
 
 int op_removexattr(struct call *call)
 {
-	struct node *node;
-	int result;
-
-	if (!call->share->options.xattr)
-		return -ENOSYS;
-	result = node_get(call->share, call->in.nodeid, &node);
-	if (result)
-		return result;
-	result = take(call, node);
-	node_put(call->share, node);
-	return result;
+	return with_node(call, take);
 }
