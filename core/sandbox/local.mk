@@ -17,6 +17,8 @@ core_sandbox_libsandbox_a_SOURCES = \
 	core/sandbox/image.c core/sandbox/image.h \
 	core/sandbox/lifeline.c core/sandbox/lifeline.h \
 	core/sandbox/link.c core/sandbox/link.h \
+	core/sandbox/mounts.c core/sandbox/mounts.h \
+	core/sandbox/share.c core/sandbox/share.h \
 	core/sandbox/sandbox-machine.c core/sandbox/sandbox-plan.c core/sandbox/sandbox-spawn.c core/sandbox/sandbox.h \
 	core/sandbox/why.c core/sandbox/why.h \
 	plugins/console/descriptor.c plugins/console/descriptor.h
