@@ -45,6 +45,20 @@ tests_unit_client_hostile_test_SOURCES = tests/unit/client_hostile_test.c tests/
 tests_unit_client_hostile_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_client_hostile_test_LDADD = $(CLIENT_TEST_WITH)
 
+# --share and --root: the words, and the mounts that the agent is asked for.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/share_test tests/unit/link_test
+TESTS += tests/unit/share_test tests/unit/link_test
+endif
+SHARE_TEST_WITH = core/sandbox/libsandbox.a agent/libagentshared.a core/config/libconfig.a core/machine/libmachine.a \
+	$(UNIT_LIBS) $(CONFIG_LIBS)
+tests_unit_share_test_SOURCES = tests/unit/share_test.c
+tests_unit_share_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_share_test_LDADD = $(SHARE_TEST_WITH)
+tests_unit_link_test_SOURCES = tests/unit/link_test.c tests/unit/client_agent.c tests/unit/client_agent.h
+tests_unit_link_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_link_test_LDADD = $(SHARE_TEST_WITH)
+
 # The verbs exec and cp as users meet them, against an agent of this host.
 dist_check_SCRIPTS += tests/unit/exec-verb.sh
 TESTS += tests/unit/exec-verb.sh

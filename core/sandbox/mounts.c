@@ -8,7 +8,6 @@
 #include "core/sandbox/mounts.h"
 
 #include <errno.h>
-#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,43 +130,6 @@ int mounts_new(struct reactor *reactor, const struct mounts_entry *entries, size
 		m->list[i].all = m;
 	*out = m;
 	return 0;
-}
-
-static const char *string_of(const struct vm *vm, size_t index, const char *key)
-{
-	const struct capsa_value *value = vm_device_value(vm, index, key);
-
-	return value && (value->type == CAPSA_TYPE_STRING || value->type == CAPSA_TYPE_PATH) ? value->string : "";
-}
-
-int mounts_of_machine(struct vm *vm, struct mounts **out, struct error *err)
-{
-	const struct config *config = vm_config(vm);
-	struct mounts_entry *entries = calloc(config->n_devices + 1, sizeof *entries);
-	size_t n = 0;
-	int rc;
-
-	if (!entries)
-		return error_set(err, ENOMEM, "no memory");
-	for (size_t i = 0; i < config->n_devices; i++) {
-		const struct capsa_value *readonly = vm_device_value(vm, i, "readonly"),
-					 *dax = vm_device_value(vm, i, "dax"), *mount = vm_device_value(vm, i, "mount");
-
-		if (vm_device_id(vm, i) != VIRTIO_ID_FS || !*string_of(vm, i, "mount"))
-			continue;
-		entries[n++] = (struct mounts_entry){
-			.tag = string_of(vm, i, "tag"),
-			.target = mount->string,
-			.path = string_of(vm, i, "path"),
-			.readonly = readonly && readonly->type == CAPSA_TYPE_BOOL && readonly->boolean,
-			.dax = dax && dax->type == CAPSA_TYPE_SIZE && dax->integer > 0,
-			.file = mount->file,
-			.line = mount->line,
-		};
-	}
-	rc = mounts_new(vm_reactor(vm), entries, n, out, err);
-	free(entries);
-	return rc;
 }
 
 void mounts_free(struct mounts *m)

@@ -20,7 +20,6 @@
 #include "core/base/error.h"
 #include "core/base/reactor.h"
 #include "core/sandbox/client.h"
-#include "core/vm/vm.h"
 
 struct mounts;
 
@@ -33,9 +32,7 @@ struct mounts_entry {
 	unsigned line;
 };
 
-/* Those of a machine's devices. 0 or -errno with err ("FILE:LINE: ..."): what cannot be a target, or two at one. */
-int mounts_of_machine(struct vm *vm, struct mounts **out, struct error *err);
-/* The same from a list. */
+/* 0 or -errno with err ("FILE:LINE: ..."): what cannot be a target, or two at one. */
 int mounts_new(struct reactor *reactor, const struct mounts_entry *entries, size_t n, struct mounts **out,
                struct error *err);
 void mounts_free(struct mounts *mounts); /* NULL is fine */

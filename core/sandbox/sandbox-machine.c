@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,44 @@ static const struct vm_hooks hooks = {
 	.end = on_end,
 };
 
+static const char *string_of(const struct vm *vm, size_t index, const char *key)
+{
+	const struct capsa_value *value = vm_device_value(vm, index, key);
+
+	return value && (value->type == CAPSA_TYPE_STRING || value->type == CAPSA_TYPE_PATH) ? value->string : "";
+}
+
+/* Those of its devices that a guest knows as virtio-fs, whichever plugin they are of, and that say where. */
+static int find_mounts(struct vm *vm, struct mounts **out, struct error *err)
+{
+	const struct config *config = vm_config(vm);
+	struct mounts_entry *entries = calloc(config->n_devices + 1, sizeof *entries);
+	size_t n = 0;
+	int rc;
+
+	if (!entries)
+		return error_set(err, ENOMEM, "no memory");
+	for (size_t i = 0; i < config->n_devices; i++) {
+		const struct capsa_value *readonly = vm_device_value(vm, i, "readonly"),
+					 *dax = vm_device_value(vm, i, "dax"), *mount = vm_device_value(vm, i, "mount");
+
+		if (vm_device_id(vm, i) != VIRTIO_ID_FS || !*string_of(vm, i, "mount"))
+			continue;
+		entries[n++] = (struct mounts_entry){
+			.tag = string_of(vm, i, "tag"),
+			.target = mount->string,
+			.path = string_of(vm, i, "path"),
+			.readonly = readonly && readonly->type == CAPSA_TYPE_BOOL && readonly->boolean,
+			.dax = dax && dax->type == CAPSA_TYPE_SIZE && dax->integer > 0,
+			.file = mount->file,
+			.line = mount->line,
+		};
+	}
+	rc = mounts_new(vm_reactor(vm), entries, n, out, err);
+	free(entries);
+	return rc;
+}
+
 int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **out, struct error *err)
 {
 	struct sandbox_machine *m = calloc(1, sizeof *m);
@@ -188,7 +227,7 @@ int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **ou
 
 	if (!m)
 		return error_set(err, ENOMEM, "no memory");
-	rc = mounts_of_machine(vm, &m->mounts, err);
+	rc = find_mounts(vm, &m->mounts, err);
 	if (rc) {
 		free(m);
 		return rc;
