@@ -51,7 +51,7 @@ struct parser {
 	struct error *err;
 	int rc;
 	char *keys;
-	bool has_cache, has_readonly, is_writable; /* is_writable: somebody said so */
+	bool has_cache, has_submounts, has_readonly, is_writable; /* is_writable: somebody said so */
 	char *lists[2]; /* uid_map, gid_map: their items */
 };
 
@@ -185,6 +185,7 @@ static void take_option(struct parser *p, struct share *share)
 		return;
 	}
 	p->has_cache |= strcmp(key, "cache") == 0;
+	p->has_submounts |= strcmp(key, "submounts") == 0;
 	share->has_tag |= strcmp(key, "tag") == 0;
 	switch (kind_of(key)) {
 	case KIND_AS_IT_LOOKS:
@@ -299,6 +300,9 @@ int share_parse(const char *word, bool is_root, struct arena *arena, struct shar
 		add_key(&p, "readonly", "true");
 	if (is_root && !p.is_writable && !p.has_cache)
 		add_key(&p, "cache", "\"always\"");
+	/* overlayfs does not follow a mount in its lower layer: /home would be EREMOTE where it is one of the host's. */
+	if (is_root && !p.is_writable && !p.has_submounts)
+		add_key(&p, "submounts", "false");
 	out->keys = p.keys;
 	return p.rc;
 }

@@ -206,7 +206,7 @@ bad_shares() {
 		refused 125 '--share /tmp:/x,cash=no: ' "$capsa" run --share /tmp:/x,cash=no -- true &&
 		refused 125 '--share /tmp:/x/: "/tmp" and "/tmp" are both to be mounted at "/x"' \
 			"$capsa" run --share /tmp:/x --share /tmp:/x/ -- true &&
-		refused 125 'key "mount": "x" is no absolute path' "$capsa" run -c relative.conf -- true
+		refused 125 'relative.conf:1: .*mount.* "x".* absolute path' "$capsa" run -c relative.conf -- true
 }
 
 check "INT, TERM and HUP end the command and its machine" signals_end_both

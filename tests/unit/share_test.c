@@ -84,12 +84,12 @@ static void test_a_backslash_takes_the_next_character_as_it_is(void **state)
 static void test_a_root_is_read_only_and_believed(void **state)
 {
 	(void)state;
-	expect("src", true, "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\";");
-	expect("a\\:b\\,c", true, "path = \"@/a:b,c\"; mount = \"/\"; readonly = true; cache = \"always\";");
-	expect("a:b", true, "path = \"@/a:b\"; mount = \"/\"; readonly = true; cache = \"always\";");
+	expect("src", true, "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
+	expect("a\\:b\\,c", true, "path = \"@/a:b,c\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
+	expect("a:b", true, "path = \"@/a:b\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
 	expect("src,cache=auto,dax=1G", true,
-	       "path = \"@/src\"; mount = \"/\"; cache = \"auto\"; dax = \"1G\"; readonly = true;");
-	expect("src,ro", true, "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\";");
+	       "path = \"@/src\"; mount = \"/\"; cache = \"auto\"; dax = \"1G\"; readonly = true; submounts = false;");
+	expect("src,ro", true, "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
 	/* His own files, then, and nobody's memory of them. */
 	expect("src,rw", true, "path = \"@/src\"; mount = \"/\"; readonly = false;");
 	expect("src,readonly=false", true, "path = \"@/src\"; mount = \"/\"; readonly = false;");
