@@ -2,8 +2,8 @@
 /*
  * window.c - see window.h. Owns what the guest has mapped where; the pages are the core's (shared_memory_map()).
  *
- * THEORY OF OPERATION. The window is a row of slots of 2 MiB. A slot has one mapping or none: the first `len` bytes of it
- * are those of a file from `foffset` on. Both offsets are aligned to slots (the contract of INIT's map_alignment),
+ * THEORY OF OPERATION. The window is a row of slots of 2 MiB. A slot has one mapping or none: the first `len` bytes of
+ * it are those of a file from `foffset` on. Both offsets are aligned to slots (the contract of INIT's map_alignment),
  * so a table of one entry a slot knows all, and no guest makes it longer. A range of several slots is as many mappings.
  *
  * A file is opened for a mapping and closed again: the pages hold it. SETUPMAPPING names the file by its node (Linux
@@ -11,12 +11,12 @@
  *
  * PAGES WITH NOTHING BEHIND THEM. Ranges may reach beyond the end of a file: Linux maps 2 MiB however short it is.
  * Such pages come to be when the file grows, by themselves. But where one is touched before (the file was cut, or the
- * guest's idea of its size is an old one) the core puts zeros there that stay, and tells window_fault(). The slot is marked
- * `replaced` then, and mapped anew as soon as a fault or an operation shows that the file reaches into it. What the
- * guest wrote to the zeros is lost, as it would have been had the file been cut a moment later.
+ * guest's idea of its size is an old one) the core puts zeros there that stay, and tells window_fault(). The slot is
+ * marked `replaced` then, and mapped anew as soon as a fault or an operation shows that the file reaches into it. What
+ * the guest wrote to the zeros is lost, as it would have been had the file been cut a moment later.
  *
- * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at once,
- * because the truth comes back with the disk; each round needs an access of the guest's.
+ * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at
+ * once, because the truth comes back with the disk; each round needs an access of the guest's.
  *
  * LOCK. One mutex, held while pages are replaced, so that the table says what is there. Files are opened without it: a
  * slot has a serial number that changes with its mapping, and is only mapped again if it is still the same.

@@ -3,8 +3,8 @@
  * dax-guest.c - runs in the guest of dax.sh: maps a file of a share and says what it finds, one word a line.
  *
  *   dax-guest FILE SIZE    FILE has SIZE bytes, 'a' in the first page, 'b' in the next, ... It is compared through a
- *                          mapping and with read(2), written to through a shared mapping, then cut by the host ("cut" is
- *                          said, a line is waited for), touched everywhere, made longer by write(2), and mapped again.
+ *                          mapping and with read(2), written to through a shared mapping, then cut by the host ("cut"
+ * is said, a line is waited for), touched everywhere, made longer by write(2), and mapped again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +68,8 @@ static void touch_all(volatile char *map, size_t size)
 			continue;
 		(void)map[at];
 		map[at + 1] = 'T';
+		if (at % (PAGE * 128) == 0)
+			printf("touched up to %zu\n", at);
 	}
 	printf("touched, %u signals\n", n_signals);
 }
@@ -97,6 +99,7 @@ int main(int argc, char **argv)
 	puts("cut it");
 	if (!fgets(line, sizeof line, stdin))
 		die("fgets");
+	puts("heard");
 	touch_all(shared, size);
 
 	/* Longer again, by a request: where there were zeros there is the file. */
