@@ -20,6 +20,8 @@
  *
  * LOCK. One mutex, held while pages are replaced, so that the table says what is there. Files are opened without it: a
  * slot has a serial number that changes with its mapping, and is only mapped again if it is still the same.
+ * window_fault() is no request, so that a session may end while it holds a node: window_clear(), which comes before the
+ * nodes are forgotten, waits for it (`fault_lock`, taken before the other).
  */
 #include "plugins/virtio-fs/window.h"
 
@@ -49,7 +51,7 @@ struct slot {
 };
 
 struct window {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock, fault_lock;
 	size_t n_slots;
 	atomic_uint n_replaced; /* changed under the lock */
 	uint32_t serial;
@@ -64,6 +66,7 @@ int window_new(struct share *share, struct window **out)
 	if (!window)
 		return -ENOMEM;
 	pthread_mutex_init(&window->lock, NULL);
+	pthread_mutex_init(&window->fault_lock, NULL);
 	window->n_slots = n;
 	*out = window;
 	return 0;
@@ -73,6 +76,7 @@ void window_free(struct window *window)
 {
 	if (!window)
 		return;
+	pthread_mutex_destroy(&window->fault_lock);
 	pthread_mutex_destroy(&window->lock);
 	free(window);
 }
@@ -208,8 +212,10 @@ void window_fault(struct share *share, uint64_t offset, uint64_t len)
 	struct window *window = share->window;
 	const uint64_t end = len < UINT64_MAX - offset ? offset + len : UINT64_MAX;
 
+	pthread_mutex_lock(&window->fault_lock);
 	for (size_t i = (size_t)(offset / SLOT); i < window->n_slots && i * SLOT < end; i++)
 		slot_fault(share, i, offset > i * SLOT ? offset - i * SLOT : 0);
+	pthread_mutex_unlock(&window->fault_lock);
 }
 
 void window_grown(struct share *share, const struct node *node, uint64_t size)
@@ -361,6 +367,7 @@ void window_clear(struct share *share)
 {
 	struct window *window = share->window;
 
+	pthread_mutex_lock(&window->fault_lock);
 	pthread_mutex_lock(&window->lock);
 	/* All at once; what the table says does not matter any more, whatever comes of it. */
 	if (share->host->shared_memory_unmap(share->dev, WINDOW_ID, 0, window->n_slots * SLOT) < 0)
@@ -369,4 +376,5 @@ void window_clear(struct share *share)
 	for (size_t i = 0; i < window->n_slots; i++)
 		forget_slot(window, &window->slots[i]);
 	pthread_mutex_unlock(&window->lock);
+	pthread_mutex_unlock(&window->fault_lock);
 }
