@@ -559,6 +559,8 @@ static int start(void *self)
 		if (!fs->lanes[i].finish)
 			return fail_out_of_memory(share);
 	}
+	if (share->window && window_start(share) < 0)
+		return fail_out_of_memory(share);
 	return 0;
 }
 

@@ -15,6 +15,15 @@
  * marked `replaced` then, and mapped anew as soon as a fault or an operation shows that the file reaches into it. What
  * the guest wrote to the zeros is lost, as it would have been had the file been cut a moment later.
  *
+ * FILES THAT ARE CUT. KVM does not even say so in every case: a page that cannot be had at once it fetches in the
+ * background (asynchronous page faults, on by themselves wherever the guest has interrupts enabled), finds nothing, and
+ * lets the guest try again, without end and without a word to us (Linux 6.1 to 6.12 at least). So nobody waits for the
+ * fault where a file becomes shorter: inotify tells of every change of a file that is mapped, and what lies behind the
+ * new end is replaced at once. The round that a guest is in ends with it. What inotify does not see (a file that a
+ * server's other client has cut, a hole on a full disk) keeps the guest's program in that round until there is
+ * something; its machine goes on, and signals reach it. Only a file that has become shorter is treated so: pages
+ * behind the end of one that grows must come to be by themselves, before anybody hears of it.
+ *
  * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at
  * once, because the truth comes back with the disk; each round needs an access of the guest's.
  *
@@ -28,8 +37,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +56,8 @@
 struct slot {
 	uint64_t node; /* 0: nothing is mapped */
 	uint64_t foffset;
+	uint64_t size; /* of the file, when it was looked at last */
+	int watch;     /* inotify's number of the file; 0: none */
 	uint32_t serial;
 	uint32_t len; /* bytes, up to SLOT */
 	bool writable, replaced;
@@ -52,6 +65,7 @@ struct slot {
 
 struct window {
 	pthread_mutex_t lock, fault_lock;
+	int inotify; /* -1: there is none */
 	size_t n_slots;
 	atomic_uint n_replaced; /* changed under the lock */
 	uint32_t serial;
@@ -67,6 +81,7 @@ int window_new(struct share *share, struct window **out)
 		return -ENOMEM;
 	pthread_mutex_init(&window->lock, NULL);
 	pthread_mutex_init(&window->fault_lock, NULL);
+	window->inotify = -1;
 	window->n_slots = n;
 	*out = window;
 	return 0;
@@ -76,6 +91,8 @@ void window_free(struct window *window)
 {
 	if (!window)
 		return;
+	if (window->inotify >= 0)
+		close(window->inotify);
 	pthread_mutex_destroy(&window->fault_lock);
 	pthread_mutex_destroy(&window->lock);
 	free(window);
@@ -94,10 +111,37 @@ static void set_replaced(struct window *window, struct slot *slot, bool replaced
 		atomic_fetch_sub(&window->n_replaced, 1);
 }
 
+/* Of a file that is open. Its number, or 0 where the kernel has no more of them: then it is as if it never changed. */
+static int watch_file(const struct window *window, int fd)
+{
+	char path[32];
+	int watch;
+
+	if (window->inotify < 0)
+		return 0;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	watch = inotify_add_watch(window->inotify, path, IN_MODIFY);
+	return watch < 0 ? 0 : watch;
+}
+
+/* A file has one number, however many slots it has. */
+static void unwatch(struct window *window, int watch)
+{
+	if (!watch)
+		return;
+	for (size_t i = 0; i < window->n_slots; i++)
+		if (window->slots[i].watch == watch)
+			return;
+	inotify_rm_watch(window->inotify, watch);
+}
+
 static void forget_slot(struct window *window, struct slot *slot)
 {
+	const int watch = slot->watch;
+
 	set_replaced(window, slot, false);
 	*slot = (struct slot){ .serial = ++window->serial };
+	unwatch(window, watch);
 }
 
 /* Puts nothing where something is. The core keeps what is there if memory is out, and we say so by remembering it. */
@@ -120,6 +164,9 @@ static int map_slot(struct share *share, size_t i, const struct slot *as, int fd
 	struct window *window = share->window;
 	struct slot *slot = &window->slots[i];
 	const int flags = as->writable ? MAP_SHARED : MAP_PRIVATE;
+	/* Before its size is looked at: who cuts it later is heard of. */
+	const int former = slot->watch, watch = watch_file(window, fd);
+	struct stat st;
 	int r = 0;
 
 	if (slot->node && slot->len > as->len)
@@ -130,12 +177,17 @@ static int map_slot(struct share *share, size_t i, const struct slot *as, int fd
 	if (r < 0) {
 		/* Of what was there before some may be gone. */
 		unmap_slot(share, i);
+		unwatch(window, watch);
 		return r;
 	}
 	set_replaced(window, slot, false);
 	*slot = *as;
 	slot->replaced = false;
 	slot->serial = ++window->serial;
+	slot->watch = watch;
+	slot->size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : UINT64_MAX;
+	if (former != watch)
+		unwatch(window, former);
 	return 0;
 }
 
@@ -152,18 +204,58 @@ static struct slot look_at(struct window *window, size_t i)
 	return slot;
 }
 
-/* Maps slot i anew as `was` says, if it is still that and the file, of `size` bytes, reaches into it. */
+/* The bytes of a slot that a file of `size` bytes reaches, in whole pages. */
+static uint64_t reached(const struct slot *slot, uint64_t size)
+{
+	const uint64_t page_mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+	uint64_t len;
+
+	if (size <= slot->foffset)
+		return 0;
+	len = size - slot->foffset;
+	return len < slot->len ? (len + page_mask) & ~page_mask : slot->len;
+}
+
+/*
+ * Maps slot i anew as `was` says, if it is still that, as far as the file, of `size` bytes, reaches into it: behind
+ * that, nobody would hear of a page with nothing behind it.
+ */
 static void map_again(struct share *share, size_t i, const struct slot *was, int fd, uint64_t size)
 {
 	struct window *window = share->window;
 	struct slot *slot = &window->slots[i];
+	const uint64_t len = reached(was, size);
+	int r = 0;
 
 	pthread_mutex_lock(&window->lock);
 	if (slot->serial == was->serial && slot->node) {
-		if (size <= slot->foffset)
+		if (len)
+			r = share->host->shared_memory_map(share->dev, WINDOW_ID, i * SLOT, len, PROT_READ | PROT_WRITE,
+			                                   slot->writable ? MAP_SHARED : MAP_PRIVATE, fd,
+			                                   slot->foffset);
+		if (r == 0) {
+			set_replaced(window, slot, len < slot->len);
+			slot->size = size;
+			slot->serial = ++window->serial;
+		}
+	}
+	pthread_mutex_unlock(&window->lock);
+}
+
+/* The file has `size` bytes, and had more: what lies behind is replaced, before or while the guest looks for it. */
+static void cut_slot(struct share *share, size_t i, const struct slot *was, uint64_t size)
+{
+	struct window *window = share->window;
+	struct slot *slot = &window->slots[i];
+	const uint64_t from = reached(was, size);
+
+	pthread_mutex_lock(&window->lock);
+	if (slot->serial == was->serial && slot->node) {
+		if (from < slot->len &&
+		    share->host->shared_memory_unmap(share->dev, WINDOW_ID, i * SLOT + from, slot->len - from) == 0)
 			set_replaced(window, slot, true);
-		else
-			map_slot(share, i, was, fd);
+		slot->size = size;
+		slot->serial = ++window->serial;
 	}
 	pthread_mutex_unlock(&window->lock);
 }
@@ -236,6 +328,78 @@ void window_grown(struct share *share, const struct node *node, uint64_t size)
 		map_again(share, i, &slot, fd, size);
 		close(fd);
 	}
+}
+
+/* ---- files that change: home loop ---- */
+
+/* The file of slot i may have another size. */
+static void slot_changed(struct share *share, size_t i, const struct slot *slot)
+{
+	struct node *node;
+	struct stat st;
+	int fd;
+
+	if (node_get(share, slot->node, &node) < 0)
+		return;
+	fd = open_for(share, node, slot->writable);
+	if (fd >= 0) {
+		if (fstat(fd, &st) == 0) {
+			if ((uint64_t)st.st_size < slot->size)
+				cut_slot(share, i, slot, (uint64_t)st.st_size);
+			else if (slot->replaced && (uint64_t)st.st_size > slot->size)
+				map_again(share, i, slot, fd, (uint64_t)st.st_size);
+		}
+		close(fd);
+	}
+	node_put(share, node);
+}
+
+static void file_changed(struct share *share, const struct inotify_event *event)
+{
+	struct window *window = share->window;
+
+	pthread_mutex_lock(&window->fault_lock);
+	for (size_t i = 0; i < window->n_slots; i++) {
+		const struct slot slot = look_at(window, i);
+
+		if (slot.node && slot.watch && (slot.watch == event->wd || event->mask & IN_Q_OVERFLOW))
+			slot_changed(share, i, &slot);
+	}
+	pthread_mutex_unlock(&window->fault_lock);
+}
+
+/* One reading a turn; the watch comes again where there is more. */
+static void on_inotify(void *ctx, int fd, unsigned events)
+{
+	union {
+		struct inotify_event event;
+		char bytes[1024];
+	} buffer;
+	const struct inotify_event *event;
+	ssize_t n = read(fd, &buffer, sizeof buffer);
+
+	(void)events;
+	/* Events of files have no name behind them, but their length says so itself. */
+	for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof *event + event->len)) {
+		event = (const void *)(buffer.bytes + at);
+		if (event->mask & (IN_MODIFY | IN_Q_OVERFLOW))
+			file_changed(ctx, event);
+	}
+}
+
+int window_start(struct share *share)
+{
+	struct window *window = share->window;
+
+	window->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (window->inotify < 0) {
+		share->host->log(share->dev, CAPSA_LOG_WARNING,
+		                 "no inotify (%s): a guest that has mapped a file waits where the host cuts it; raise "
+		                 "fs.inotify.max_user_instances",
+		                 strerror(errno));
+		return 0;
+	}
+	return share->host->watch_add(share->dev, window->inotify, CAPSA_WATCH_READ, on_inotify, share) ? 0 : -ENOMEM;
 }
 
 /* ---- SETUPMAPPING ---- */
@@ -373,8 +537,13 @@ void window_clear(struct share *share)
 	if (share->host->shared_memory_unmap(share->dev, WINDOW_ID, 0, window->n_slots * SLOT) < 0)
 		share->host->log(share->dev, CAPSA_LOG_WARNING,
 		                 "the window's mappings could not be removed: out of memory");
-	for (size_t i = 0; i < window->n_slots; i++)
+	for (size_t i = 0; i < window->n_slots; i++) {
+		/* The second slot of a file is told that there is none any more. */
+		if (window->slots[i].watch)
+			inotify_rm_watch(window->inotify, window->slots[i].watch);
+		window->slots[i].watch = 0;
 		forget_slot(window, &window->slots[i]);
+	}
 	pthread_mutex_unlock(&window->lock);
 	pthread_mutex_unlock(&window->fault_lock);
 }

@@ -27,6 +27,8 @@ int window_new(struct share *share, struct window **out);
 /* All mappings go: DESTROY, reset. */
 void window_clear(struct share *share);
 void window_free(struct window *window);
+/* From here on files that are cut are heard of. The plugin's start(), main thread. 0 or -ENOMEM. */
+int window_start(struct share *share);
 /* The plugin's shared_memory_fault(): bytes of the window. */
 void window_fault(struct share *share, uint64_t offset, uint64_t len);
 /*

@@ -3,6 +3,7 @@
 #include "tests/unit/fs_client.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include "core/base/path.h"
@@ -45,6 +46,12 @@ struct capsa_device {
 };
 
 /* Everything under one lock, which is held across none of the plugin's code. */
+struct capsa_watch {
+	int fd;
+	void (*call)(void *ctx, int fd, unsigned events);
+	void *ctx;
+};
+
 struct fs_host {
 	struct capsa_device dev; /* first */
 	struct fs_client *client;
@@ -69,6 +76,7 @@ struct fs_host {
 	unsigned n_threads;
 	struct counter counters[32];
 	unsigned flushes;
+	struct capsa_watch watch; /* the only one that the plugin has */
 	unsigned char space[CAPSA_MAX_CONFIG_SPACE];
 	unsigned descriptors; /* before it all */
 };
@@ -313,6 +321,17 @@ static int host_shared_memory_unmap(struct capsa_device *dev, unsigned id, uint6
 	return 0;
 }
 
+static struct capsa_watch *host_watch_add(struct capsa_device *dev, int fd, unsigned events,
+                                          void (*call)(void *ctx, int fd, unsigned events), void *ctx)
+{
+	struct fs_host *host = host_of(dev);
+
+	if (events != CAPSA_WATCH_READ || host->watch.call)
+		fail_msg("a watch that the harness does not know");
+	host->watch = (struct capsa_watch){ .fd = fd, .call = call, .ctx = ctx };
+	return &host->watch;
+}
+
 static unsigned host_vcpus(struct capsa_device *dev)
 {
 	(void)dev;
@@ -339,6 +358,7 @@ static const struct capsa_host services = {
 	.deferred_remove = host_deferred_remove,
 	.job_submit = host_job_submit,
 	.file_open = host_file_open,
+	.watch_add = host_watch_add,
 	.counter = host_counter,
 	.shared_memory_map = host_shared_memory_map,
 	.shared_memory_unmap = host_shared_memory_unmap,
@@ -644,6 +664,16 @@ void fs_thread(struct fs_client *client, unsigned queue)
 const void *fs_config_space(const struct fs_client *client)
 {
 	return client->host->space;
+}
+
+void fs_watch(struct fs_client *client)
+{
+	const struct capsa_watch *watch = &client->host->watch;
+	struct pollfd pollfd = { .fd = watch->fd, .events = POLLIN };
+
+	if (!watch->call || poll(&pollfd, 1, -1) != 1)
+		fail_msg("nothing is watched");
+	watch->call(watch->ctx, watch->fd, CAPSA_WATCH_READ);
 }
 
 uint64_t fs_counter(struct fs_client *client, const char *name)

@@ -95,6 +95,8 @@ void fs_reset(struct fs_client *client);
 void fs_thread(struct fs_client *client, unsigned queue);
 /* The device's configuration space, as far as it was set. */
 const void *fs_config_space(const struct fs_client *client);
+/* Waits until what the plugin watches is ready, and tells it. */
+void fs_watch(struct fs_client *client);
 /* A counter of the plugin's. */
 uint64_t fs_counter(struct fs_client *client, const char *name);
 
