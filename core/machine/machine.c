@@ -30,7 +30,7 @@
 #define KVM_IDENTITY_MAP 0xfffbc000ull
 #define KVM_TSS 0xfffbd000ull
 
-#define MAX_SLOTS 32u
+#define MAX_SLOTS MEMORY_MAX_WINDOWS
 #define GIB (1ull << 30)
 /* Below the range that AMD's HyperTransport keeps for itself. */
 #define WINDOW64_LIMIT 0xfd00000000ull
@@ -40,6 +40,7 @@ struct slot {
 	uint64_t gpa, size;
 	void *host;
 	bool readonly;
+	int window; /* of memory; negative: no device's buffers lie there */
 };
 
 struct machine {
@@ -86,6 +87,38 @@ static void vcpu_paused(void *ctx)
 
 	if (atomic_fetch_sub(&m->to_pause, 1) == 1)
 		m->setup.paused(m->setup.ctx);
+}
+
+#ifdef KVM_EXIT_MEMORY_FAULT
+/* The pages of [gpa, gpa+size), where they are a slot's; else no pages. */
+static size_t mend_slot(struct machine *m, uint64_t gpa, uint64_t size)
+{
+	size_t mended = 0;
+
+	pthread_mutex_lock(&m->slot_lock);
+	for (unsigned i = 0; i < m->n_slots; i++) {
+		const struct slot *slot = &m->slots[i];
+		uint64_t offset = gpa - slot->gpa;
+
+		if (slot->gpa && offset < slot->size && size <= slot->size - offset)
+			mended += page_guard_mend((char *)slot->host + offset, (size_t)size, true);
+	}
+	pthread_mutex_unlock(&m->slot_lock);
+	return mended;
+}
+#endif
+
+/* On a vCPU's thread. What is guarded are the windows of devices, which are slots of ours. */
+static enum page_guard_found vcpu_fault(void *ctx, const struct kvm_run *run, struct page_guard_search *search)
+{
+#ifdef KVM_EXIT_MEMORY_FAULT
+	/* KVM_CAP_MEMORY_FAULT_INFO (Linux 6.8), which not every kind of fault has. */
+	if (run->exit_reason == KVM_EXIT_MEMORY_FAULT && mend_slot(ctx, run->memory_fault.gpa, run->memory_fault.size))
+		return PAGE_GUARD_FOUND;
+#else
+	(void)ctx, (void)run;
+#endif
+	return page_guard_search(search);
 }
 
 /* Where 64-bit BARs go: above RAM, below what the guest can address. */
@@ -238,7 +271,9 @@ int machine_slot_add(struct machine *m, uint64_t gpa, uint64_t size, void *host,
 		return -EBUSY;
 	if (m->n_slots == MAX_SLOTS)
 		return -ENOSPC;
-	m->slots[m->n_slots] = (struct slot){ .gpa = gpa, .size = size, .host = host, .readonly = readonly };
+	m->slots[m->n_slots] = (struct slot){ .gpa = gpa, .size = size, .host = host, .readonly = readonly, .window = -1 };
+	if (!readonly)
+		m->slots[m->n_slots].window = memory_window_add(m->memory, gpa, size, host);
 	if (slot)
 		*slot = m->n_slots;
 	m->n_slots++;
@@ -275,6 +310,8 @@ int machine_slot_move(struct machine *m, unsigned slot, uint64_t gpa)
 
 	pthread_mutex_lock(&m->slot_lock);
 	rc = slot_move_locked(m, &m->slots[slot], gpa);
+	if (m->slots[slot].window >= 0)
+		memory_window_move(m->memory, (unsigned)m->slots[slot].window, m->slots[slot].gpa);
 	pthread_mutex_unlock(&m->slot_lock);
 	return rc;
 }
@@ -360,6 +397,7 @@ int machine_commit(struct machine *m, const struct boot_entry *entry, struct err
 			.ended = machine_ended,
 			.entered = i == 0 && m->setup.entered ? boot_vcpu_entered : NULL,
 			.paused = vcpu_paused,
+			.fault = vcpu_fault,
 			.ctx = m,
 		};
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/base/page-guard.h"
 #include "core/vm/vm-private.h"
 
 /* Puts the entry's place in front; one that no file has (core/sandbox adds some) has no line. */
@@ -59,6 +60,8 @@ void vm_devices_close(struct vm *vm)
 
 int vm_devices_start(struct vm *vm, struct error *err)
 {
+	/* Before any plugin takes that signal. */
+	page_guard_install();
 	for (size_t i = 0; i < vm->config->n_devices; i++) {
 		const struct config_device *entry = &vm->config->devices[i];
 		int rc = plugin_device_realize(vm->devices[i].instance, err);
@@ -73,11 +76,13 @@ int vm_devices_start(struct vm *vm, struct error *err)
 			return rc;
 		vm->devices[i].started = true;
 	}
+	page_guard_to_front();
 	return 0;
 }
 
 void vm_devices_stop(struct vm *vm)
 {
+	page_guard_step_back();
 	for (size_t i = vm->config->n_devices; i-- > 0;) {
 		if (vm->devices[i].started)
 			plugin_device_stop(vm->devices[i].instance);

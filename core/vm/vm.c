@@ -117,6 +117,7 @@ int vm_open(const struct config *config, const char *append, struct vm **out, st
 		goto fail;
 	}
 	vm->environment.main = vm->reactor;
+	vm->environment.vcpus = config->cpus;
 	vm->environment.machine_name = config->name;
 	rc = vm_devices_open(vm, err);
 	if (rc)
