@@ -6,9 +6,9 @@
  * need at most and puts the difference of the inode's st_blocks in its place afterwards. The count may end a few blocks
  * above the limit then (a byte takes a block, a file a block of extents), but nothing is granted as long as it is.
  *
- * A file without a name takes its space until the last descriptor of it is closed; were it given back at UNLINK, a guest
- * could fill the disk with files that it holds open and has removed. So what has no name is an orphan here, and its
- * space comes back when no descriptor of this process is one of it any more. Nodes, handles and locks all have
+ * A file without a name takes its space until the last descriptor of it is closed; were it given back at UNLINK, a
+ * guest could fill the disk with files that it holds open and has removed. So what has no name is an orphan here, and
+ * its space comes back when no descriptor of this process is one of it any more. Nodes, handles and locks all have
  * descriptors of their own and none of them knows of the others, hence we look through /proc/self/fd: seldom, namely
  * when something would be refused, somebody asks how much is left, or orphans have become many. An orphan must be
  * missed twice: its last descriptor may have moved to a lower number behind our back, from the node to a handle, say.
@@ -16,7 +16,8 @@
  *
  * How much of the count is an inode's own is remembered for each that the guest made or changed, and no more than that
  * is ever given back for it: file systems add blocks of extents behind our back when they write out, and a guest that
- * makes and removes files would gain one each time. There are INODES_MAX of these; what has no place gives nothing back.
+ * makes and removes files would gain one each time. There are INODES_MAX of these; what has no place gives nothing
+ * back.
  *
  * Inodes are known by device and number. An orphan's number is not used again as long as it is held. When quota_made()
  * comes with it, the old life is over and settled.
@@ -41,7 +42,7 @@
 #define BLOCK 512u /* of st_blocks */
 #define NODE_LOCKS 64u
 #define INODES_MAX (1u << 19) /* about 40 MiB */
-#define ORPHANS_MANY 1024u /* this many new ones are worth a look at the descriptors */
+#define ORPHANS_MANY 1024u    /* this many new ones are worth a look at the descriptors */
 #define MISSES 2u
 #define REST 10 /* a look may have one part in this many of a thread's time */
 
@@ -62,8 +63,8 @@ struct count {
 
 struct quota {
 	pthread_mutex_t node_locks[NODE_LOCKS]; /* held from begin to end */
-	pthread_mutex_t look_lock;              /* one looks at a time; held across readdir and fstat of /proc/self/fd */
-	int64_t rest_until;                     /* of the next look; under look_lock */
+	pthread_mutex_t look_lock; /* one looks at a time; held across readdir and fstat of /proc/self/fd */
+	int64_t rest_until;        /* of the next look; under look_lock */
 
 	pthread_mutex_t lock; /* the rest, never across a system call */
 	struct count bytes, inodes_count;
