@@ -59,8 +59,7 @@ const struct capsa_key virtio_fs_keys[] = {
 	               .help = "the directory of the host that is shared" },
 	[KEY_MOUNT] = { .name = "mount",
 	                .type = CAPSA_TYPE_STRING,
-	                .default_text = "",
-	                .help = "where a sandbox mounts it; empty: it does not" },
+	                .help = "where a sandbox mounts it; without it, it does not" },
 	[KEY_READONLY] = { .name = "readonly",
 	                   .type = CAPSA_TYPE_BOOL,
 	                   .default_text = "false",
@@ -106,12 +105,10 @@ const struct capsa_key virtio_fs_keys[] = {
 	              .help = "squash: the guest's group that capsa's own looks like" },
 	[KEY_UID_MAP] = { .name = "uid_map",
 	                  .type = CAPSA_TYPE_LIST,
-	                  .default_text = "[ ]",
 	                  .help = "ranges \"GUEST:HOST:COUNT\" of users; others are not possible; empty: all as they "
 	                          "are" },
 	[KEY_GID_MAP] = { .name = "gid_map",
 	                  .type = CAPSA_TYPE_LIST,
-	                  .default_text = "[ ]",
 	                  .help = "ranges \"GUEST:HOST:COUNT\" of groups; others are not possible; empty: all as they "
 	                          "are" },
 	[KEY_LOCKS] = { .name = "locks",
@@ -131,7 +128,7 @@ const struct capsa_key virtio_fs_keys[] = {
 	                     .type = CAPSA_TYPE_INT,
 	                     .default_text = "0",
 	                     .min = 0,
-	                     .max = SIZE_LIMIT,
+	                     .max = INT64_C(1) << 32,
 	                     .help = "files and directories that the guest may add; 0: no limit" },
 	[KEY_SUBMOUNTS] = { .name = "submounts",
 	                    .type = CAPSA_TYPE_BOOL,
@@ -272,7 +269,7 @@ static int check_tag(const struct cause *cause, const char *tag)
 
 static int check_mount(const struct cause *cause, const char *mount)
 {
-	if (mount[0] && mount[0] != '/')
+	if (mount && mount[0] != '/')
 		return refuse(cause, "mount \"%s\" must be an absolute path of the guest's, as in \"/mnt\"", mount);
 	return 0;
 }

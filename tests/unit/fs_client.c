@@ -863,7 +863,8 @@ static int call_entry(struct fs_client *client, uint32_t opcode, uint64_t nodeid
 	r = call_fixed(client, opcode, nodeid, args, args_len, payload, payload_len, entry, sizeof *entry);
 	if (node)
 		*node = r == 0 ? entry->nodeid : 0;
-	return r;
+	/* An entry without a node says, and lets a guest remember, that there is none of that name. */
+	return r == 0 && entry->nodeid == 0 ? -ENOENT : r;
 }
 
 int fs_lookup(struct fs_client *client, uint64_t parent, const char *name, uint64_t *node, struct fuse_entry_out *entry)
