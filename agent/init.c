@@ -32,6 +32,7 @@
 #include "agent/modules.h"
 #include "agent/mounts.h"
 #include "agent/protocol.h"
+#include "agent/root.h"
 #include "agent/server.h"
 #include "agent/shutdown.h"
 #include "agent/text-file.h"
@@ -158,7 +159,7 @@ static void start_agent(struct init *init)
 	for (unsigned i = 0; i < init->n_buttons; i++)
 		close(init->buttons[i]);
 	/* The one before this one may have been given another root. */
-	mounts_find_root();
+	root_find();
 	_exit(server_run(&setup));
 }
 

@@ -13,20 +13,30 @@
 
 void mount_request(struct connection *connection, uint32_t number, struct agent_reader *r)
 {
-	char source[REQUEST_PATH_MAX], target[REQUEST_PATH_MAX], type[64], options[REQUEST_PATH_MAX];
+	char source[REQUEST_PATH_MAX], target[REQUEST_PATH_MAX], type[64], options[REQUEST_PATH_MAX],
+		fallback[REQUEST_PATH_MAX] = "";
+	struct mount_wanted wanted = { .source = source, .target = target, .type = type, .options = options, .fallback = fallback };
 	const char *what = target;
+	bool fell_back = false;
 	int err;
 
 	agent_read_string(r, source, sizeof source);
 	agent_read_string(r, target, sizeof target);
 	agent_read_string(r, type, sizeof type);
 	agent_read_string(r, options, sizeof options);
+	if (!r->failed && r->left > 0)
+		wanted.flags = agent_read_u32(r);
+	if (!r->failed && r->left > 0)
+		agent_read_string(r, fallback, sizeof fallback);
 	if (r->failed || !*target) {
 		request_malformed(connection, number);
 		return;
 	}
-	err = mounts_add(source, target, type, options, &what);
-	request_result(connection, number, -err, what);
+	err = mounts_add(&wanted, &what, &fell_back);
+	if (err)
+		request_result(connection, number, -err, what);
+	else
+		request_done_with(connection, number, fell_back);
 }
 
 void shutdown_request(struct connection *connection, uint32_t number, struct agent_reader *r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mounts.c - see mounts.h. Called by init.c at the beginning, shutdown.c at the end, machine.c between.
+ * mounts.c - see mounts.h. Called by init.c at the beginning, shutdown.c at the end, machine.c between. What becomes of
+ * a file system that is to be the root, or below an overlay, is in root.c and overlay.c.
  */
 #include "agent/mounts.h"
 
@@ -16,6 +17,9 @@
 #include "agent/folder.h"
 #include "agent/log.h"
 #include "agent/modules.h"
+#include "agent/overlay.h"
+#include "agent/protocol.h"
+#include "agent/root.h"
 #include "agent/text-file.h"
 
 #define MOUNTS_MAX (1u << 20)
@@ -126,93 +130,7 @@ static void split_options(const char *options, unsigned long *set, char *data)
 	}
 }
 
-/* ---- another root ---- */
-
-#define NEW_ROOT "/.capsa-root" /* until it is moved to "/" */
-
-int mounts_find_root(void)
-{
-	/* ".." of the root is the root, but with what is mounted there (path_resolution(7)). */
-	if (chdir("/..") || chroot("."))
-		return -errno;
-	return chdir("/") ? -errno : 0;
-}
-
-/* One that cannot be moved stays behind: a root that cannot be written to may lack the folder. */
-static void move_into(const char *root, const char *target)
-{
-	char to[64];
-
-	snprintf(to, sizeof to, "%s%s", root, target);
-	if (mkdir(to, 0755) && errno != EEXIST)
-		agent_log("cannot make %s in the new root: %s", target, strerror(errno));
-	else if (mount(target, to, NULL, MS_MOVE, NULL))
-		agent_log("cannot move %s into the new root: %s", target, strerror(errno));
-}
-
-static int switch_root(void)
-{
-	static const char *const moved[] = { "/dev", "/proc", "/sys", "/run", "/tmp" };
-
-	/* Their files are out of reach afterwards. */
-	modules_load_file_systems();
-	for (size_t i = 0; i < sizeof moved / sizeof *moved; i++)
-		move_into(NEW_ROOT, moved[i]);
-	/* Not chroot(2) alone: the kernel makes no user namespace for who has another root than the mounts have. */
-	if (mount(NEW_ROOT, "/", NULL, MS_MOVE, NULL))
-		return -errno;
-	return mounts_find_root();
-}
-
-static int mount_and_switch(const char *source, const char *type, const char *options, const char **what)
-{
-	char target[] = NEW_ROOT;
-	int err = mounts_add(source, target, type, options, what);
-
-	if (*what == target)
-		*what = "/";
-	return err ? err : switch_root();
-}
-
-int mounts_add(const char *source, char *target, const char *type, const char *options, const char **what)
-{
-	const unsigned long of_bind = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME;
-	unsigned long set;
-	char *data;
-	int err;
-
-	*what = target;
-	data = malloc(strlen(options) + 1);
-	if (!data)
-		return -ENOMEM;
-	split_options(options, &set, data);
-	if (strcmp(target, "/") == 0 && !(set & MS_REMOUNT)) {
-		free(data);
-		return mount_and_switch(source, type, options, what);
-	}
-	err = folder_make_all(target, 0755);
-	if (err) {
-		free(data);
-		return err;
-	}
-	if (!(set & (MS_BIND | MS_REMOUNT)) && *type)
-		modules_load_file_system(type);
-	err = mount(source, target, *type ? type : NULL, set, *data ? data : NULL) ? -errno : 0;
-	/* The kernel makes a bind as it is, and changes it afterwards. */
-	if (!err && (set & MS_BIND) && !(set & MS_REMOUNT) && (set & of_bind) &&
-	    mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | (set & of_bind), NULL)) {
-		err = -errno;
-		umount2(target, MNT_DETACH);
-	}
-	if (err == -ENODEV)
-		*what = type;
-	else if (err == -ENOENT || err == -ENOTBLK || err == -EINVAL)
-		*what = source;
-	free(data);
-	return err;
-}
-
-/* ---- the end ---- */
+/* ---- one more ---- */
 
 /* In place: \040 and the like of /proc/mounts. */
 static void unescape(char *text)
@@ -230,6 +148,106 @@ static void unescape(char *text)
 	}
 	*to = '\0';
 }
+
+/* The next word of a line of /proc/mounts. NULL: there is none. */
+static char *next_word(char **line)
+{
+	char *word = strsep(line, " ");
+
+	if (word)
+		unescape(word);
+	return word;
+}
+
+/* Also where something else lies above it: whoever put that there knows why. */
+static bool is_mounted(const char *source, const char *target, const char *type)
+{
+	char *real = realpath(target, NULL), *text, *at, *line;
+	bool found = false;
+
+	if (!real || text_file_read("/proc/mounts", MOUNTS_MAX, &text)) {
+		free(real);
+		return false;
+	}
+	at = text;
+	while (!found && (line = strsep(&at, "\n"))) {
+		/* "SOURCE TARGET TYPE OPTIONS 0 0" */
+		const char *s = next_word(&line), *t = next_word(&line), *y = next_word(&line);
+
+		found = y && !strcmp(s, source) && !strcmp(t, real) && !strcmp(y, type);
+	}
+	free(text);
+	free(real);
+	return found;
+}
+
+/* `data` is what the file system gets. *at: the type that an error is about. */
+static int put_on(const struct mount_wanted *wanted, const char *target, unsigned long set, const char *data,
+                  const char **at)
+{
+	const unsigned long of_bind = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME;
+	int err;
+
+	if (wanted->flags & AGENT_MOUNT_OVERLAY)
+		return overlay_mount(wanted->source, target, wanted->type, set, data, at);
+	if (mount(wanted->source, target, *wanted->type ? wanted->type : NULL, set, *data ? data : NULL))
+		return -errno;
+	/* The kernel makes a bind as it is, and changes it afterwards. */
+	if (!(set & MS_BIND) || (set & MS_REMOUNT) || !(set & of_bind) ||
+	    mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | (set & of_bind), NULL) == 0)
+		return 0;
+	err = -errno;
+	umount2(target, MNT_DETACH);
+	return err;
+}
+
+/* `data` has room for all of `options`. */
+static int add_with(const struct mount_wanted *wanted, const char *options, char *data, const char **at)
+{
+	unsigned long set;
+	bool becomes_root;
+	int err;
+
+	split_options(options, &set, data);
+	becomes_root = strcmp(wanted->target, "/") == 0 && !(set & MS_REMOUNT);
+	err = becomes_root ? root_begin() : folder_make_all(wanted->target, 0755);
+	if (err)
+		return err;
+	if (!(set & (MS_BIND | MS_REMOUNT)) && *wanted->type)
+		modules_load_file_system(wanted->type);
+	err = put_on(wanted, becomes_root ? NEW_ROOT : wanted->target, set, data, at);
+	return err || !becomes_root ? err : root_switch();
+}
+
+int mounts_add(const struct mount_wanted *wanted, const char **what, bool *fell_back)
+{
+	const bool overlay = wanted->flags & AGENT_MOUNT_OVERLAY;
+	const char *at = wanted->type;
+	char *data;
+	int err;
+
+	*what = wanted->target;
+	*fell_back = false;
+	if ((wanted->flags & AGENT_MOUNT_ONCE) &&
+	    is_mounted(wanted->source, wanted->target, overlay ? OVERLAY_TYPE : wanted->type))
+		return 0;
+	data = malloc(strlen(wanted->options) + strlen(wanted->fallback) + 1);
+	if (!data)
+		return -ENOMEM;
+	err = add_with(wanted, wanted->options, data, &at);
+	if (err == -EINVAL && *wanted->fallback) {
+		*fell_back = true;
+		err = add_with(wanted, wanted->fallback, data, &at);
+	}
+	if (err == -ENODEV)
+		*what = at;
+	else if (err == -ENOENT || err == -ENOTBLK || err == -EINVAL)
+		*what = wanted->source;
+	free(data);
+	return err;
+}
+
+/* ---- the end ---- */
 
 static bool only_in_memory(const char *type)
 {
@@ -258,12 +276,11 @@ void mounts_end(void)
 		for (line = end - 1; line > text && line[-1] != '\n'; line--)
 			;
 		rest_of_line = line;
-		strsep(&rest_of_line, " ");
-		target = strsep(&rest_of_line, " ");
-		type = strsep(&rest_of_line, " ");
+		next_word(&rest_of_line);
+		target = next_word(&rest_of_line);
+		type = next_word(&rest_of_line);
 		if (!target || !type || only_in_memory(type))
 			continue;
-		unescape(target);
 		if (umount2(target, UMOUNT_NOFOLLOW))
 			mount(NULL, target, NULL, MS_REMOUNT | MS_RDONLY, NULL);
 	}

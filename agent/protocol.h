@@ -98,7 +98,9 @@ enum agent_type {
 	 */
 	AGENT_INFO = 25,
 	/*
-	 * string source, string target (made if need be), string type, string options (as mount -o). RESULT. The target
+	 * string source, string target (made if need be), string type, string options (as mount -o), u32 flags
+	 * (AGENT_MOUNT_*), string options for a second try where the file system does not take the first ones (EINVAL;
+	 * "": none). Flags and what follows may be missing. RESULT, with u32: 1 where it took the second try. The target
 	 * "/" makes it the root of all that follows, as switch_root(8): /dev, /proc, /sys, /run and /tmp go along.
 	 */
 	AGENT_MOUNT = 26,
@@ -145,6 +147,11 @@ enum {
 	AGENT_WRITE_APPEND = 1,
 	AGENT_WRITE_EXCLUSIVE = 2, /* EEXIST where it is there */
 	AGENT_WRITE_PARENTS = 4,   /* makes the folders above, 0755 */
+};
+
+enum {
+	AGENT_MOUNT_ONCE = 1,    /* nothing is done where that source is mounted on that target already */
+	AGENT_MOUNT_OVERLAY = 2, /* read-only, below an overlay that has the source's name and keeps changes in memory */
 };
 
 enum agent_exit { AGENT_EXITED = 0, AGENT_SIGNALLED = 1, AGENT_TIMED_OUT = 2 };

@@ -55,3 +55,15 @@ void request_result(struct connection *connection, uint32_t number, int error, c
 		snprintf(cause, sizeof cause, "%s: %s", what, strerror(error));
 	connection_result(connection, number, error, AGENT_STAGE_REQUEST, cause);
 }
+
+void request_done_with(struct connection *connection, uint32_t number, uint32_t value)
+{
+	unsigned char payload[16];
+	struct agent_writer w = agent_writer_on(payload, sizeof payload);
+
+	agent_write_u32(&w, 0);
+	agent_write_u32(&w, AGENT_STAGE_REQUEST);
+	agent_write_string(&w, "");
+	agent_write_u32(&w, value);
+	connection_send(connection, number, AGENT_RESULT, 0, payload, w.used);
+}

@@ -30,5 +30,7 @@ request_handler *request_find(uint16_t type);
 void request_malformed(struct connection *connection, uint32_t number);
 /* RESULT: 0, or an errno with "what: why". */
 void request_result(struct connection *connection, uint32_t number, int error, const char *what);
+/* RESULT 0, with a number behind it. */
+void request_done_with(struct connection *connection, uint32_t number, uint32_t value);
 
 #endif

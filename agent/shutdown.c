@@ -12,6 +12,7 @@
 
 #include "agent/mounts.h"
 #include "agent/protocol.h"
+#include "agent/root.h"
 
 #define KILL_MS 5000u /* after SIGKILL: a process that hangs in the kernel is left behind */
 
@@ -57,7 +58,7 @@ _Noreturn void shutdown_machine(const struct shutdown_order *order)
 	if (!reap_until(agent_now() + order->grace_ms * UINT64_C(1000000)))
 		shutdown_kill_all();
 	/* There the mounts are, and /proc. */
-	mounts_find_root();
+	root_find();
 	sync();
 	mounts_end();
 	sync();

@@ -191,7 +191,7 @@ struct capsa_setup {
 /*
  * One descriptor chain. The iovecs point straight into guest memory: the guest
  * can change the bytes at any time, so copy what you check, check the copy, use
- * the copy. Belongs to the core; valid until completed, given back, or reset.
+ * the copy. Belongs to the core; valid until completed, given back, or reset() has returned.
  */
 struct capsa_request {
 	const struct iovec *readable; /* the driver wrote these, the device reads */

@@ -69,6 +69,7 @@ int loop_thread_start(struct loop_thread *t, const char *name)
 
 	reactor_call_run(t->runs_call);
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* page-guard.h */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&t->thread, NULL, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -88,6 +88,38 @@ static void vcpu_paused(void *ctx)
 		m->setup.paused(m->setup.ctx);
 }
 
+#ifdef KVM_EXIT_MEMORY_FAULT
+/* The pages of [gpa, gpa+size), where they are a slot's; else no pages. */
+static size_t mend_slot(struct machine *m, uint64_t gpa, uint64_t size)
+{
+	size_t mended = 0;
+
+	pthread_mutex_lock(&m->slot_lock);
+	for (unsigned i = 0; i < m->n_slots; i++) {
+		const struct slot *slot = &m->slots[i];
+		uint64_t offset = gpa - slot->gpa;
+
+		if (slot->gpa && offset < slot->size && size <= slot->size - offset)
+			mended += page_guard_mend((char *)slot->host + offset, (size_t)size, true);
+	}
+	pthread_mutex_unlock(&m->slot_lock);
+	return mended;
+}
+#endif
+
+/* On a vCPU's thread. What is guarded are the windows of devices, which are slots of ours. */
+static enum page_guard_found vcpu_fault(void *ctx, const struct kvm_run *run, struct page_guard_search *search)
+{
+#ifdef KVM_EXIT_MEMORY_FAULT
+	/* KVM_CAP_MEMORY_FAULT_INFO (Linux 6.8), which not every kind of fault has. */
+	if (run->exit_reason == KVM_EXIT_MEMORY_FAULT && mend_slot(ctx, run->memory_fault.gpa, run->memory_fault.size))
+		return PAGE_GUARD_FOUND;
+#else
+	(void)ctx, (void)run;
+#endif
+	return page_guard_search(search);
+}
+
 /* Where 64-bit BARs go: above RAM, below what the guest can address. */
 static void window64(const struct machine *m, uint64_t *start, uint64_t *size)
 {
@@ -360,6 +392,7 @@ int machine_commit(struct machine *m, const struct boot_entry *entry, struct err
 			.ended = machine_ended,
 			.entered = i == 0 && m->setup.entered ? boot_vcpu_entered : NULL,
 			.paused = vcpu_paused,
+			.fault = vcpu_fault,
 			.ctx = m,
 		};
 

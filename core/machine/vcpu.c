@@ -12,6 +12,11 @@
  * that one has completed the last exit's access in the kernel, so a paused vCPU has nothing half done. Everything about
  * leaving and pausing changes under the lock, immediate_exit included: it is taken back by the thread itself as it goes
  * on, and not where it is to leave, so no kick is ever lost.
+ *
+ * EFAULT means that the guest has touched a page without anything behind it, and that the instruction has not been
+ * executed. Where `fault` has mended some page, or is not done with searching, the vCPU runs on: either that was the
+ * page, or EFAULT comes again. Where it found nothing, another vCPU may have been faster, so only the third time in
+ * a row is the end. Each turn is bounded and looks at `leave`, so that such a vCPU can be ended and paused like any other.
  */
 #include "core/machine/vcpu.h"
 
@@ -30,6 +35,9 @@
 #include "core/machine/msr.h"
 #include "core/machine/vcpu-failure.h"
 
+/* How often in a row EFAULT may come with nothing to be mended. */
+#define MAX_FRUITLESS 3u
+
 /* Takes a thread out of KVM_RUN; no meaning of its own. */
 #define KICK_SIGNAL SIGRTMIN
 
@@ -42,6 +50,8 @@ struct vcpu {
 	bool started;
 	atomic_bool leave;
 	atomic_ullong exits[VCPU_EXITS];
+	struct page_guard_search search; /* the thread's own, as the next */
+	unsigned fruitless;              /* searches since KVM_RUN went well */
 
 	pthread_mutex_t lock; /* over all below, and over writes of immediate_exit and of `leave` by others */
 	pthread_cond_t go_on;
@@ -304,6 +314,34 @@ static void interrupted(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+static void run_failed(struct vcpu *v, int error)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "KVM_RUN of vCPU %u: %s", v->setup.index, strerror(error));
+	end(v, MACHINE_FAILED, text);
+}
+
+static void faulted(struct vcpu *v)
+{
+	enum page_guard_found found = PAGE_GUARD_NONE;
+
+	count(v, VCPU_EXIT_OTHER);
+	if (v->setup.fault)
+		found = v->setup.fault(v->setup.ctx, v->run, &v->search);
+	switch (found) {
+	case PAGE_GUARD_FOUND:
+		v->fruitless = 0;
+		break;
+	case PAGE_GUARD_MORE:
+		break;
+	case PAGE_GUARD_NONE:
+		if (!v->setup.fault || ++v->fruitless == MAX_FRUITLESS)
+			run_failed(v, EFAULT);
+		break;
+	}
+}
+
 static void *vcpu_thread(void *ctx)
 {
 	struct vcpu *v = ctx;
@@ -312,14 +350,14 @@ static void *vcpu_thread(void *ctx)
 		v->setup.entered(v->setup.ctx);
 	while (!atomic_load_explicit(&v->leave, memory_order_relaxed)) {
 		if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+			v->fruitless = 0;
 			dispatch(v);
 		} else if (errno == EINTR) {
 			interrupted(v);
+		} else if (errno == EFAULT) {
+			faulted(v);
 		} else if (errno != EAGAIN) {
-			char text[128];
-
-			snprintf(text, sizeof text, "KVM_RUN of vCPU %u: %s", v->setup.index, strerror(errno));
-			end(v, MACHINE_FAILED, text);
+			run_failed(v, errno);
 		}
 	}
 	pthread_mutex_lock(&v->lock);
@@ -346,6 +384,7 @@ int vcpu_start(struct vcpu *v, struct error *err)
 	/* Every other signal belongs to the main thread. */
 	sigfillset(&all);
 	sigdelset(&all, KICK_SIGNAL);
+	sigdelset(&all, SIGBUS); /* page-guard.h */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, 256 * 1024);

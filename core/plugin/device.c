@@ -7,8 +7,8 @@
  * nothing is named as the culprit.
  *
  * MAIN-THREAD CALLBACKS run while the home loop does not run the instance's code. For an instance on the main
- * loop that is so by itself. A WORKER instance has its thread only from the end of start to stop, and is without it
- * during save and restore.
+ * loop that is so by itself. One with a thread of its own (WORKER, or PARALLEL on a machine without io_threads) has it
+ * only from the end of start to stop, and is without it during save and restore.
  */
 #include "core/plugin/device.h"
 
@@ -100,7 +100,13 @@ static const struct virtio_ops device_ops = {
 
 /* ---- life cycle ---- */
 
-/* The thread of a WORKER instance. */
+static bool wants_own_loop(const struct plugin_device *d)
+{
+	return d->info->thread_model == CAPSA_THREAD_WORKER ||
+	       (d->info->thread_model == CAPSA_THREAD_PARALLEL && d->environment->n_loops == 0);
+}
+
+/* The thread of an instance that has a loop of its own. */
 static int own_start(struct plugin_device *d)
 {
 	return d->own ? loop_thread_start(d->own, d->name) : 0;
@@ -145,6 +151,7 @@ int plugin_device_create(struct plugin *plugin, const char *name, const struct p
 	d->info = plugin_info(plugin);
 	d->name = name;
 	d->environment = environment;
+	d->fault_fd = -1;
 	atomic_init(&d->active, false);
 	pthread_mutex_init(&d->virtio_lock, NULL);
 	pthread_mutex_init(&d->list_lock, NULL);
@@ -203,7 +210,7 @@ int plugin_device_realize(struct plugin_device *d, struct error *err)
 
 	assert(d->state == INSTANCE_CONFIGURED && d->environment->main);
 	d->home = d->environment->main;
-	if (d->info->thread_model == CAPSA_THREAD_WORKER) {
+	if (wants_own_loop(d)) {
 		r = loop_thread_new(&d->own);
 		if (r < 0)
 			return error_set(err, -r, "%s: cannot make an event loop: %s", d->name, strerror(-r));
@@ -227,6 +234,7 @@ static void wind_up(struct plugin_device *d)
 {
 	if (d->jobs)
 		jobs_finish(d->jobs);
+	instance_silence_windows(d);
 	instance_silence_events(d);
 }
 
@@ -336,7 +344,7 @@ int plugin_device_can_save(const struct plugin_device *d, struct error *err)
 	                 d->name, d->info->name, missing);
 }
 
-/* Lets a WORKER instance go on; without its thread the device is dead. */
+/* Starts its own thread again, where it has one; without it the device is dead. */
 static int go_on(struct plugin_device *d, int so_far, struct error *err)
 {
 	int r = own_start(d);

@@ -26,6 +26,7 @@ struct plugin_environment {
 	struct reactor *main;         /* home of CAPSA_THREAD_REACTOR instances */
 	struct reactor *const *loops; /* extra loops (io_threads), for CAPSA_THREAD_PARALLEL and to spread instances */
 	unsigned n_loops;
+	unsigned vcpus; /* that the machine has */
 	const char *machine_name;
 	const char *runtime_folder; /* the machine's private folder, or NULL for a mere check */
 };
@@ -37,7 +38,7 @@ int plugin_device_create(struct plugin *plugin, const char *name, const struct p
 int plugin_device_config(struct plugin_device *device, const struct capsa_value *values, size_t n, struct error *err);
 /* realize(): checks the setup that comes back. */
 int plugin_device_realize(struct plugin_device *device, struct error *err);
-/* start() (once, before the first machine runs). Starts the thread of a WORKER instance. */
+/* start() (once, before the first machine runs). Starts the thread of an instance that has one of its own. */
 int plugin_device_start(struct plugin_device *device, struct error *err);
 /* Puts it on a machine's bus, and takes it off again (reset() has run then). */
 int plugin_device_attach(struct plugin_device *device, const struct virtio_platform *platform, struct error *err);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "core/base/page-guard.h"
 #include "core/plugin/device.h"
 #include "core/plugin/jobs.h"
 #include "core/plugin/state.h"
@@ -81,9 +82,14 @@ struct plugin_device {
 	unsigned char config[CAPSA_MAX_CONFIG_SPACE]; /* what the next machine begins with */
 	size_t config_used;                           /* highest byte written, for the check after realize */
 	void *windows[CAPSA_MAX_SHARED_MEMORY];
+	struct page_guard *guards[CAPSA_MAX_SHARED_MEMORY];
+	int fault_fd;                      /* eventfd of the guards; -1: no windows */
+	struct reactor_watch *fault_watch; /* NULL after stop */
+	uint64_t *faults;                  /* counter: pages */
+	int64_t fault_told_at;             /* ns, as timeline_now(): when a line was logged last; 0: never */
 
 	struct reactor *home;
-	struct loop_thread *own; /* WORKER: home, ours */
+	struct loop_thread *own; /* WORKER, PARALLEL without extra loops: home, ours */
 
 	pthread_mutex_t virtio_lock;
 	struct virtio_device *virtio; /* NULL: not on a machine */
@@ -135,6 +141,11 @@ int service_shared_memory_unmap(struct capsa_device *dev, unsigned id, uint64_t 
 /* Makes and frees the windows of instance->setup. 0 or -errno. */
 int instance_map_windows(struct plugin_device *d);
 void instance_unmap_windows(struct plugin_device *d);
+/* No shared_memory_fault() after this; the windows stay, and stay guarded. Main thread. */
+void instance_silence_windows(struct plugin_device *d);
+
+/* services.c: counter of struct capsa_host. */
+uint64_t *service_counter(struct capsa_device *dev, const char *name, const char *help);
 
 /* services-queue.c */
 struct capsa_request *service_queue_pop(struct capsa_device *dev, unsigned queue);

@@ -144,6 +144,7 @@ int jobs_start(struct jobs *jobs, unsigned n, const char *name)
 	short_name[sizeof short_name - 1] = '\0';
 	/* Signals are the main thread's. */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* page-guard.h */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (r == 0 && jobs->n_threads < n) {
 		r = pthread_create(&jobs->threads[jobs->n_threads], NULL, worker, jobs);

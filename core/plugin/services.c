@@ -76,6 +76,11 @@ static const char *service_runtime_path(struct capsa_device *dev, const char *na
 	return kept->text;
 }
 
+static unsigned service_vcpus(struct capsa_device *dev)
+{
+	return dev->instance->environment->vcpus;
+}
+
 /* ---- jobs ---- */
 
 static int service_job_submit(struct capsa_device *dev, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx)
@@ -92,7 +97,7 @@ static bool counter_name_valid(const char *name)
 	return name[0] >= 'a' && name[0] <= 'z' && len <= 64 && !name[len];
 }
 
-static uint64_t *service_counter(struct capsa_device *dev, const char *name, const char *help)
+uint64_t *service_counter(struct capsa_device *dev, const char *name, const char *help)
 {
 	struct plugin_device *d = dev->instance;
 	struct counter *counter;
@@ -185,4 +190,6 @@ const struct capsa_host plugin_host = {
 
 	.state_write = service_state_write,
 	.state_read = service_state_read,
+
+	.vcpus = service_vcpus,
 };

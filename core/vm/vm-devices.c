@@ -2,14 +2,15 @@
 /* vm-devices.c - walks every device of a vm through its life cycle (capsa-plugin.h). Called by vm.c and vm-run.c. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/base/page-guard.h"
 #include "core/vm/vm-private.h"
 
 /* Puts the entry's place in front; one that no file has (core/sandbox adds some) has no line. */
 static int at(const struct config_device *entry, int rc, struct error *err)
 {
-	return entry->line ? error_prefix(err, rc, "%s:%u: ", entry->file, entry->line)
-	                   : error_prefix(err, rc, "%s: ", entry->file);
+	return error_prefix_place(err, rc, entry->file, entry->line);
 }
 
 static int device_open(struct vm *vm, size_t index, struct error *err)
@@ -46,6 +47,16 @@ int vm_devices_open(struct vm *vm, struct error *err)
 	return rc;
 }
 
+const struct capsa_value *vm_device_value(const struct vm *vm, size_t index, const char *key)
+{
+	const struct keys_values *values = &vm->devices[index].values;
+
+	for (size_t i = 0; i < values->n; i++)
+		if (strcmp(values->keys[i].name, key) == 0)
+			return values->values[i].type == CAPSA_TYPE_NONE ? NULL : &values->values[i];
+	return NULL;
+}
+
 void vm_devices_close(struct vm *vm)
 {
 	for (size_t i = vm->devices ? vm->config->n_devices : 0; i-- > 0;) {
@@ -59,6 +70,8 @@ void vm_devices_close(struct vm *vm)
 
 int vm_devices_start(struct vm *vm, struct error *err)
 {
+	/* Before any plugin takes that signal. */
+	page_guard_install();
 	for (size_t i = 0; i < vm->config->n_devices; i++) {
 		const struct config_device *entry = &vm->config->devices[i];
 		int rc = plugin_device_realize(vm->devices[i].instance, err);
@@ -73,11 +86,13 @@ int vm_devices_start(struct vm *vm, struct error *err)
 			return rc;
 		vm->devices[i].started = true;
 	}
+	page_guard_to_front();
 	return 0;
 }
 
 void vm_devices_stop(struct vm *vm)
 {
+	page_guard_step_back();
 	for (size_t i = vm->config->n_devices; i-- > 0;) {
 		if (vm->devices[i].started)
 			plugin_device_stop(vm->devices[i].instance);

@@ -117,6 +117,7 @@ int vm_open(const struct config *config, const char *append, struct vm **out, st
 		goto fail;
 	}
 	vm->environment.main = vm->reactor;
+	vm->environment.vcpus = config->cpus;
 	vm->environment.machine_name = config->name;
 	rc = vm_devices_open(vm, err);
 	if (rc)
@@ -152,6 +153,11 @@ void vm_set_hooks(struct vm *vm, const struct vm_hooks *hooks, void *ctx)
 {
 	vm->hooks = hooks;
 	vm->hooks_ctx = ctx;
+}
+
+const struct config *vm_config(const struct vm *vm)
+{
+	return vm->config;
 }
 
 struct reactor *vm_reactor(struct vm *vm)

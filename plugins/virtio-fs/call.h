@@ -51,7 +51,11 @@ struct call {
 
 	size_t replied; /* bytes behind fuse_out_header so far */
 
-	struct call *next; /* virtio-fs.c: free list, list of the finished */
+	/* virtio-fs.c's: where it came from, what it came to, the lists it is on */
+	unsigned lane;
+	bool at_home;
+	int result;
+	struct call *next;
 };
 
 /*

@@ -26,7 +26,8 @@
 struct node {
 	/* Fixed for its life. */
 	uint64_t id;
-	mode_t type; /* S_IFMT of the host's inode: S_IFREG, S_IFDIR, ... */
+	mode_t type;      /* S_IFMT of the host's inode: S_IFREG, S_IFDIR, ... */
+	bool is_submount; /* a directory of another file system than that which it was found in */
 	/* Valid while it is held. */
 	int fd; /* O_PATH | O_NOFOLLOW */
 
@@ -45,13 +46,19 @@ int node_table_new(struct share *share, struct node_table **out);
 /* Forgets all but the root, as for DESTROY and reset; nobody holds any. */
 void node_table_clear(struct node_table *table);
 void node_table_free(struct node_table *table);
-/* How many nodes and descriptors there are, for counters and tests. */
+/* How many nodes and descriptors there are, for counters and tests; the root's descriptor is the share's. */
 void node_table_count(struct node_table *table, uint64_t *nodes, uint64_t *descriptors);
 /* Of descriptors from now on; for tests. */
 void node_table_limit(struct node_table *table, uint64_t descriptors);
+/* Closes some that are not in use, for one who was told EMFILE or ENFILE and would try again; false: there are none. */
+bool node_table_relieve(struct node_table *table);
 
 /* Holds the node of an id; its fd is open until node_put(). 0 or -errno (-ESTALE, -EMFILE, ...). */
 int node_get(struct share *share, uint64_t id, struct node **out);
+/* The same without opening anything: -EAGAIN where that is needed, which may take the disk. */
+int node_try(struct share *share, uint64_t id, struct node **out);
+/* Holds a held one once more. */
+void node_hold(struct share *share, struct node *node);
 void node_put(struct share *share, struct node *node);
 
 /*
@@ -60,6 +67,9 @@ void node_put(struct share *share, struct node *node);
  * | STATX_MNT_ID). 0 or -errno.
  */
 int node_lookup(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx);
+/* The same from what the host has in memory (RESOLVE_CACHED, Linux 5.12): -EAGAIN where it would have to read. */
+int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out,
+                       struct statx *stx);
 /* The same for a descriptor that was just made in `parent` as `name` (O_PATH or not; NULL name: has none, a tmpfile).
  * It stays the caller's. */
 int node_adopt(struct share *share, struct node *parent, const char *name, int fd, struct node **out,

@@ -1,41 +1,405 @@
 /* SPDX-License-Identifier: MIT */
-/* op-open.c - not written yet. */
+/*
+ * op-open.c - opening and closing files: OPEN, CREATE, TMPFILE, RELEASE, FLUSH.
+ *
+ * THEORY OF OPERATION. A file that exists is opened through its node (share_open_node()), whose type is known: nothing
+ * else than a regular file gets here, so that no open can wait for the other end of a FIFO or move a tape. A file that
+ * CREATE makes is made with O_EXCL: where anything stands already, a link, a FIFO, a device, the host's kernel says
+ * EEXIST without touching it, and what stands there is then looked up as any other name.
+ *
+ * Of the flags the guest's O_DIRECT goes no further: it has its own cache out of the way already (the host's page cache
+ * is the only one left), whereas the host's would ask for an alignment of guest memory and offset that the guest's
+ * kernel knows nothing of. O_NOATIME is the owner's privilege, and the host's owner is another.
+ */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "plugins/virtio-fs/operations.h"
+#include "plugins/virtio-fs/entry.h"
 #include "plugins/virtio-fs/handle.h"
 #include "plugins/virtio-fs/lock.h"
-#include "plugins/virtio-fs/node.h"
+#include "plugins/virtio-fs/operations.h"
 #include "plugins/virtio-fs/owner.h"
 #include "plugins/virtio-fs/quota.h"
-#include "plugins/virtio-fs/window.h"
+#include "plugins/virtio-fs/tree.h"
+
+#define CREATE_TRIES 3u /* the host makes and removes the name meanwhile */
+
+/* What the host's open(2) gets of the guest's flags; -EINVAL. O_CREAT and the like are added by who means them. */
+static int host_flags(const struct share *share, uint32_t flags)
+{
+	int host = (int)flags & (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC);
+
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	/* The guest's cache reads pages to fill what was written in part, and knows alone where the end is. */
+	if (share->flags & FUSE_WRITEBACK_CACHE) {
+		if ((host & O_ACCMODE) == O_WRONLY)
+			host = (host & ~O_ACCMODE) | O_RDWR;
+		host &= ~O_APPEND;
+	}
+	return host;
+}
+
+static bool flags_change(uint32_t flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+/* How the guest's page cache treats an open file. */
+static uint32_t answer_flags(const struct share *share, int flags)
+{
+	uint32_t answer = 0;
+
+	switch (share->options.cache) {
+	case CACHE_NONE:
+		answer |= FOPEN_DIRECT_IO;
+#ifdef FOPEN_PARALLEL_DIRECT_WRITES
+		answer |= FOPEN_PARALLEL_DIRECT_WRITES;
+#endif
+		break;
+	case CACHE_AUTO:
+		break;
+	case CACHE_ALWAYS:
+		answer |= FOPEN_KEEP_CACHE;
+		break;
+	}
+#ifdef FOPEN_NOFLUSH
+	/* Nothing was written and no lock is ours to drop: the guest need not ask when it closes. */
+	if ((flags & O_ACCMODE) == O_RDONLY && !share->locks)
+		answer |= FOPEN_NOFLUSH;
+#endif
+	return answer;
+}
+
+/*
+ * Opens the contents of a regular file's node for the guest. `wait` false: -EAGAIN where another process has a lease on
+ * it (the host's Samba, say). A readonly share does not even leave a time of access behind, where we may ask for that.
+ */
+static int node_open(struct share *share, struct node *node, int flags, bool wait)
+{
+	int fd, extra = wait ? 0 : O_NONBLOCK;
+
+	if (share->options.readonly) {
+		fd = share_open_node(share, node, flags | extra | O_NOATIME);
+		if (fd != -EPERM)
+			goto opened;
+	}
+	fd = share_open_node(share, node, flags | extra);
+opened:
+	if (fd >= 0 && !wait)
+		fcntl(fd, F_SETFL, flags & (O_APPEND | O_NOATIME));
+	return fd;
+}
+
+/* O_TRUNC on its way: what was in the file is counted back, and set-id bits go where the guest's kernel says so. */
+static int node_open_counted(struct share *share, struct node *node, int flags, uint32_t open_flags)
+{
+	struct quota_charge charge = { 0 };
+	int fd, result;
+
+	if (flags & O_TRUNC) {
+		result = quota_begin(share, node, 0, &charge);
+		if (result)
+			return result;
+	}
+	fd = node_open(share, node, flags, true);
+	quota_end(share, &charge);
+	if (fd >= 0 && (flags & O_TRUNC) && (open_flags & FUSE_OPEN_KILL_SUIDGID)) {
+		result = owner_kill_set_id(share, node, fd);
+		if (result) {
+			close(fd);
+			return result;
+		}
+	}
+	return fd;
+}
+
+/* The descriptor becomes a handle, and the answer is complete. `fd` is taken over. */
+static int open_reply(struct call *call, const struct node *node, int fd, int flags)
+{
+	struct share *share = call->share;
+	struct fuse_open_out out = { .open_flags = answer_flags(share, flags) };
+	int result = handle_new(share, HANDLE_FILE, node, fd, flags & (O_ACCMODE | O_APPEND), &out.fh);
+
+	if (result)
+		return result;
+	result = call_reply(call, &out, sizeof out);
+	if (result)
+		handle_close(share, out.fh, HANDLE_FILE);
+	return result;
+}
 
 int op_open(struct call *call)
 {
-	(void)call;
-	return -ENOSYS;
+	const struct fuse_open_in *in = call_args(call, struct fuse_open_in);
+	struct share *share = call->share;
+	struct node *node;
+	int result, fd, flags = host_flags(share, in->flags);
+
+	if (flags < 0)
+		return flags;
+	if (share->options.readonly && flags_change(in->flags))
+		return -EROFS;
+	if ((flags & O_TRUNC) && !call->may_block)
+		return CALL_BLOCKS;
+	result = node_get(share, call->in.nodeid, &node);
+	if (result)
+		return result;
+	if (S_ISDIR(node->type)) {
+		result = -EISDIR;
+	} else if (call->may_block) {
+		fd = node_open_counted(share, node, flags, in->open_flags);
+		result = fd < 0 ? fd : open_reply(call, node, fd, flags);
+	} else {
+		fd = node_open(share, node, flags, false);
+		if (fd == -EAGAIN)
+			result = CALL_BLOCKS;
+		else
+			result = fd < 0 ? fd : open_reply(call, node, fd, flags);
+	}
+	node_put(share, node);
+	return result;
+}
+
+/*
+ * CREATE of a name that is there. What is not a regular file is not for us: the guest's kernel thought that there was
+ * nothing, and looks again for -ESTALE; then it follows the link, or opens the FIFO, itself. -ENOENT: gone again.
+ */
+static int open_existing(struct call *call, struct node *parent, int flags)
+{
+	const struct fuse_create_in *in = call_args(call, struct fuse_create_in);
+	struct share *share = call->share;
+	struct node *node;
+	struct statx stx;
+	mode_t type;
+	int result, fd;
+
+	result = node_lookup(share, parent, call->names[0], &node, &stx);
+	if (result)
+		return result;
+	result = owner_type(share, node, &type);
+	if (!result && S_ISDIR(node->type))
+		result = -EISDIR;
+	else if (!result && (!S_ISREG(node->type) || !S_ISREG(type)))
+		result = -ESTALE;
+	if (result)
+		goto forget;
+	fd = node_open_counted(share, node, flags, in->open_flags);
+	if (fd < 0) {
+		result = fd;
+		goto forget;
+	}
+	/* O_TRUNC may have changed what the look-up said. */
+	result = node_statx(node, fd, &stx);
+	if (result) {
+		close(fd);
+		goto forget;
+	}
+	result = entry_reply(call, node, &stx);
+	if (result) {
+		close(fd);
+		node_put(share, node);
+		return result;
+	}
+	result = open_reply(call, node, fd, flags);
+forget:
+	if (result)
+		node_forget(share, node->id, 1);
+	node_put(share, node);
+	return result;
+}
+
+/* What was made, as `name` or without one, is noted and answered. Takes over fd. */
+static int reply_made(struct call *call, struct node *parent, const char *name, int fd, int flags, mode_t mode)
+{
+	struct share *share = call->share;
+	struct node *node;
+	struct statx stx;
+	int result;
+
+	result = make_note(call, parent, name, fd, mode, 0, &node, &stx);
+	if (result) {
+		if (name)
+			make_undo(parent, name, fd);
+		close(fd);
+		quota_inode_undo(share);
+		return result;
+	}
+	/* Without a name it is gone with its last descriptor, unless LINK comes. */
+	if (!stx.stx_nlink)
+		quota_removed(share, &stx);
+	result = entry_reply(call, node, &stx);
+	if (result) {
+		close(fd);
+	} else {
+		result = open_reply(call, node, fd, flags);
+		if (result)
+			node_forget(share, node->id, 1);
+	}
+	node_put(share, node);
+	return result;
+}
+
+/* openat(2) of something new in the name of the guest's user. A descriptor or -errno; the inode is counted. */
+static int make_open(struct call *call, struct node *parent, const char *name, int flags, mode_t mode)
+{
+	struct share *share = call->share;
+	struct quota_charge charge;
+	struct owner_acting acting;
+	int result, fd = -1;
+
+	result = quota_inode_begin(share);
+	if (result)
+		return result;
+	result = quota_begin(share, parent, 1, &charge);
+	if (!result) {
+		result = owner_act(share, call, &acting);
+		if (!result) {
+			fd = openat(parent->fd, name, flags | O_NOFOLLOW | O_CLOEXEC,
+			            owner_create_mode(share, mode) & 07777);
+			result = fd < 0 ? -errno : 0;
+			owner_done(&acting);
+		}
+		quota_end(share, &charge);
+	}
+	if (result)
+		quota_inode_undo(share);
+	return result ? result : fd;
+}
+
+/* Room for both halves of the answer, before anything is made that the guest would not hear of. */
+static int create_prepare(struct call *call, struct node **parent)
+{
+	if (call_reply_left(call) < sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out))
+		return -ERANGE;
+	return parent_get(call, call->in.nodeid, parent);
 }
 
 int op_create(struct call *call)
 {
-	(void)call;
-	return -ENOSYS;
+	const struct fuse_create_in *in = call_args(call, struct fuse_create_in);
+	struct share *share = call->share;
+	mode_t mode = S_IFREG | call_mode(call, in->mode & 07777, in->umask);
+	int result, fd, flags = host_flags(share, in->flags);
+	struct node *parent;
+	unsigned tries;
+
+	if (flags < 0)
+		return flags;
+	result = create_prepare(call, &parent);
+	if (result)
+		return result;
+	if (share->options.readonly) {
+		/* As open(2) on a file system that is mounted readonly: what is there may be read. */
+		result = flags_change(in->flags) || (in->flags & O_EXCL) ? -EROFS : open_existing(call, parent, flags);
+		if (result == -ENOENT)
+			result = -EROFS;
+		goto put;
+	}
+	result = -ESTALE;
+	for (tries = 0; tries < CREATE_TRIES; tries++) {
+		fd = make_open(call, parent, call->names[0], (flags & ~O_TRUNC) | O_CREAT | O_EXCL, mode);
+		if (fd >= 0) {
+			result = reply_made(call, parent, call->names[0], fd, flags, mode);
+			break;
+		}
+		result = fd;
+		/* A name that is there costs no inode, so that EDQUOT says nothing of it. */
+		if ((fd != -EEXIST && fd != -EDQUOT) || (in->flags & O_EXCL))
+			break;
+		result = open_existing(call, parent, flags);
+		if (result != -ENOENT)
+			break;
+		result = fd == -EDQUOT ? fd : -ESTALE;
+		if (fd == -EDQUOT)
+			break;
+	}
+put:
+	node_put(share, parent);
+	return result;
 }
 
 int op_tmpfile(struct call *call)
 {
-	(void)call;
-	return -ENOSYS;
+	const struct fuse_create_in *in = call_args(call, struct fuse_create_in);
+	struct share *share = call->share;
+	mode_t mode = S_IFREG | call_mode(call, in->mode & 07777, in->umask);
+	int result, fd, flags = host_flags(share, in->flags);
+	struct node *parent;
+
+	if (flags < 0)
+		return flags;
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return -EINVAL;
+	result = create_prepare(call, &parent);
+	if (result)
+		return result;
+	/* The name that the guest sends is no name. O_EXCL: it shall never have one. */
+	fd = make_open(call, parent, ".", (flags & ~O_TRUNC) | O_TMPFILE | ((int)in->flags & O_EXCL), mode);
+	if (fd == -EISDIR || fd == -ENOENT)
+		fd = -EOPNOTSUPP; /* a file system that has no such thing takes it for open(".") */
+	result = fd < 0 ? fd : reply_made(call, parent, NULL, fd, flags, mode);
+	node_put(share, parent);
+	return result;
+}
+
+/* close(2) of a file that was written to may wait: for a server, or for what a file system does when it is complete. */
+static bool close_waits(const struct handle *handle)
+{
+	return (handle->flags & O_ACCMODE) != O_RDONLY;
 }
 
 int op_release(struct call *call)
 {
-	(void)call;
-	return -ENOSYS;
+	const struct fuse_release_in *in = call_args(call, struct fuse_release_in);
+	struct share *share = call->share;
+	struct handle *handle;
+	bool waits;
+	int result;
+
+	if (!call->may_block) {
+		result = handle_get(share, in->fh, HANDLE_FILE, &handle);
+		if (result)
+			return result;
+		waits = close_waits(handle);
+		handle_put(share, handle);
+		if (waits)
+			return CALL_BLOCKS;
+	}
+	if (share->locks && (in->release_flags & FUSE_RELEASE_FLOCK_UNLOCK))
+		locks_drop(share, call->in.nodeid, in->lock_owner, true);
+	return handle_close(share, in->fh, HANDLE_FILE);
 }
 
+/*
+ * The guest's process closes one of its descriptors of the file, others may stay. What close(2) has to say about what
+ * was written (NFS: -EDQUOT, -EIO) is asked of a duplicate.
+ */
 int op_flush(struct call *call)
 {
-	(void)call;
-	return -ENOSYS;
+	const struct fuse_flush_in *in = call_args(call, struct fuse_flush_in);
+	struct share *share = call->share;
+	struct handle *handle;
+	int fd, result;
+
+	result = handle_get(share, in->fh, HANDLE_FILE, &handle);
+	if (result)
+		return result;
+	if (close_waits(handle) && !call->may_block) {
+		result = CALL_BLOCKS;
+		goto put;
+	}
+	if (share->locks)
+		locks_drop(share, handle->node, in->lock_owner, false);
+	if (close_waits(handle)) {
+		fd = fcntl(handle->fd, F_DUPFD_CLOEXEC, 0);
+		/* Without a descriptor to spare nobody can be asked; what was written is as good as before. */
+		if (fd >= 0 && close(fd))
+			result = -errno;
+	}
+put:
+	handle_put(share, handle);
+	return result;
 }

@@ -23,6 +23,7 @@ struct operation {
 	uint16_t args; /* bytes of the fixed part */
 	uint8_t names; /* enum names: behind the fixed part */
 	uint8_t where; /* enum where */
+	bool alone;    /* no other runs meanwhile: INIT and DESTROY, which forget all nodes and handles */
 	bool changes;  /* always changes something: EROFS on a readonly share. OPEN, CREATE, SETLK decide themselves */
 };
 

@@ -38,7 +38,7 @@ int owner_type(struct share *share, struct node *node, mode_t *type);
 
 /*
  * Around a system call that makes something new for the guest's user (call->in.uid, gid): OWNER_HOST switches the
- * thread's file system ids, umask is the caller's affair (0 on every thread). -EPERM: an id that is not mapped.
+ * thread's file system ids, the umask is 0 on every worker, see virtio-fs.c. -EPERM: an id that is not mapped.
  * owner_done() restores; call it after every successful owner_act().
  */
 struct owner_acting {
@@ -61,6 +61,11 @@ int owner_created(struct share *share, const struct call *call, struct node *par
 /* chown and chmod. FATTR_UID, FATTR_GID, FATTR_MODE of `valid`; fd as above. Kills set-id bits as chown(2) does. 0 or
  * -errno. */
 int owner_set(struct share *share, struct node *node, int fd, uint32_t valid, uint32_t uid, uint32_t gid, mode_t mode);
+/*
+ * The last name of an inode went (its attributes before that: `stx`): what memory has of it goes, too, and its number may
+ * be another's. Any thread.
+ */
+void owner_removed(struct share *share, const struct statx *stx);
 /* Someone wrote to the file or cut it: set-id bits go (FUSE_HANDLE_KILLPRIV_V2). Cheap where it has none. */
 int owner_kill_set_id(struct share *share, struct node *node, int fd);
 

@@ -1,54 +1,372 @@
 /* SPDX-License-Identifier: MIT */
-/* window.c - not written yet. */
-#include <errno.h>
-
-#include "plugins/virtio-fs/operations.h"
-#include "plugins/virtio-fs/handle.h"
-#include "plugins/virtio-fs/lock.h"
-#include "plugins/virtio-fs/node.h"
-#include "plugins/virtio-fs/owner.h"
-#include "plugins/virtio-fs/quota.h"
+/*
+ * window.c - see window.h. Owns what the guest has mapped where; the pages are the core's (shared_memory_map()).
+ *
+ * THEORY OF OPERATION. The window is a row of slots of 2 MiB. A slot has one mapping or none: the first `len` bytes of it
+ * are those of a file from `foffset` on. Both offsets are aligned to slots (the contract of INIT's map_alignment),
+ * so a table of one entry a slot knows all, and no guest makes it longer. A range of several slots is as many mappings.
+ *
+ * A file is opened for a mapping and closed again: the pages hold it. SETUPMAPPING names the file by its node (Linux
+ * sends no handle, fh is ~0), or by a handle, whose access mode must allow it then.
+ *
+ * PAGES WITH NOTHING BEHIND THEM. Ranges may reach beyond the end of a file: Linux maps 2 MiB however short it is.
+ * Such pages come to be when the file grows, by themselves. But where one is touched before (the file was cut, or the
+ * guest's idea of its size is an old one) the core puts zeros there that stay, and tells window_fault(). The slot is marked
+ * `replaced` then, and mapped anew as soon as a fault or an operation shows that the file reaches into it. What the
+ * guest wrote to the zeros is lost, as it would have been had the file been cut a moment later.
+ *
+ * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at once,
+ * because the truth comes back with the disk; each round needs an access of the guest's.
+ *
+ * LOCK. One mutex, held while pages are replaced, so that the table says what is there. Files are opened without it: a
+ * slot has a serial number that changes with its mapping, and is only mapped again if it is still the same.
+ */
 #include "plugins/virtio-fs/window.h"
 
-int op_setupmapping(struct call *call)
-{
-	(void)call;
-	return -ENOSYS;
-}
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-int op_removemapping(struct call *call)
-{
-	(void)call;
-	return -ENOSYS;
-}
+#include "plugins/virtio-fs/handle.h"
+#include "plugins/virtio-fs/operations.h"
+
+#define SLOT (1ull << WINDOW_ALIGNMENT_SHIFT) /* bytes */
+#define SLOT_MASK (SLOT - 1)
+#define NO_HANDLE UINT64_MAX
+#define REMOVE_MAX 4096u /* ranges of one REMOVEMAPPING; Linux sends up to 256 */
+
+struct slot {
+	uint64_t node; /* 0: nothing is mapped */
+	uint64_t foffset;
+	uint32_t serial;
+	uint32_t len; /* bytes, up to SLOT */
+	bool writable, replaced;
+};
+
+struct window {
+	pthread_mutex_t lock;
+	size_t n_slots;
+	atomic_uint n_replaced; /* changed under the lock */
+	uint32_t serial;
+	struct slot slots[];
+};
 
 int window_new(struct share *share, struct window **out)
 {
-	(void)share;
-	(void)out;
-	return -ENOSYS;
-}
+	const size_t n = (size_t)(share->options.dax / SLOT);
+	struct window *window = calloc(1, sizeof *window + n * sizeof window->slots[0]);
 
-void window_clear(struct share *share)
-{
-	(void)share;
+	if (!window)
+		return -ENOMEM;
+	pthread_mutex_init(&window->lock, NULL);
+	window->n_slots = n;
+	*out = window;
+	return 0;
 }
 
 void window_free(struct window *window)
 {
-	(void)window;
+	if (!window)
+		return;
+	pthread_mutex_destroy(&window->lock);
+	free(window);
+}
+
+/* ---- slots; the lock is held ---- */
+
+static void set_replaced(struct window *window, struct slot *slot, bool replaced)
+{
+	if (slot->replaced == replaced)
+		return;
+	slot->replaced = replaced;
+	if (replaced)
+		atomic_fetch_add(&window->n_replaced, 1);
+	else
+		atomic_fetch_sub(&window->n_replaced, 1);
+}
+
+static void forget_slot(struct window *window, struct slot *slot)
+{
+	set_replaced(window, slot, false);
+	*slot = (struct slot){ .serial = ++window->serial };
+}
+
+/* Puts nothing where something is. The core keeps what is there if memory is out, and we say so by remembering it. */
+static int unmap_slot(struct share *share, size_t i)
+{
+	struct slot *slot = &share->window->slots[i];
+	int r;
+
+	if (!slot->node)
+		return 0;
+	r = share->host->shared_memory_unmap(share->dev, WINDOW_ID, i * SLOT, SLOT);
+	if (r == 0)
+		forget_slot(share->window, slot);
+	return r;
+}
+
+/* Puts a file there, in place of what is. On -errno nothing is. */
+static int map_slot(struct share *share, size_t i, const struct slot *as, int fd)
+{
+	struct window *window = share->window;
+	struct slot *slot = &window->slots[i];
+	const int flags = as->writable ? MAP_SHARED : MAP_PRIVATE;
+	int r = 0;
+
+	if (slot->node && slot->len > as->len)
+		r = unmap_slot(share, i);
+	if (r == 0)
+		r = share->host->shared_memory_map(share->dev, WINDOW_ID, i * SLOT, as->len, PROT_READ | PROT_WRITE,
+		                                   flags, fd, as->foffset);
+	if (r < 0) {
+		/* Of what was there before some may be gone. */
+		unmap_slot(share, i);
+		return r;
+	}
+	set_replaced(window, slot, false);
+	*slot = *as;
+	slot->replaced = false;
+	slot->serial = ++window->serial;
+	return 0;
+}
+
+/* ---- what was replaced is mapped again ---- */
+
+/* Slot i as it is now, which may have changed when the caller looks again (serial). */
+static struct slot look_at(struct window *window, size_t i)
+{
+	struct slot slot;
+
+	pthread_mutex_lock(&window->lock);
+	slot = window->slots[i];
+	pthread_mutex_unlock(&window->lock);
+	return slot;
+}
+
+/* Maps slot i anew as `was` says, if it is still that and the file, of `size` bytes, reaches into it. */
+static void map_again(struct share *share, size_t i, const struct slot *was, int fd, uint64_t size)
+{
+	struct window *window = share->window;
+	struct slot *slot = &window->slots[i];
+
+	pthread_mutex_lock(&window->lock);
+	if (slot->serial == was->serial && slot->node) {
+		if (size <= slot->foffset)
+			set_replaced(window, slot, true);
+		else
+			map_slot(share, i, was, fd);
+	}
+	pthread_mutex_unlock(&window->lock);
+}
+
+static void mark_replaced(struct window *window, size_t i, const struct slot *was)
+{
+	pthread_mutex_lock(&window->lock);
+	if (window->slots[i].serial == was->serial && window->slots[i].node)
+		set_replaced(window, &window->slots[i], true);
+	pthread_mutex_unlock(&window->lock);
+}
+
+static int open_for(struct share *share, const struct node *node, bool writable)
+{
+	return share_open_node(share, node, writable ? O_RDWR : O_RDONLY);
+}
+
+/*
+ * Pages of slot i from byte `from` of it on were replaced. Opening a node that the guest has mapped waits for no disk:
+ * its inode is in memory.
+ */
+static void slot_fault(struct share *share, size_t i, uint64_t from)
+{
+	const struct slot slot = look_at(share->window, i);
+	struct node *node;
+	struct stat st;
+	int fd;
+
+	if (!slot.node || from >= slot.len)
+		return;
+	/* Whoever makes the file longer from here on sees it. */
+	mark_replaced(share->window, i, &slot);
+	if (node_get(share, slot.node, &node) < 0)
+		return;
+	fd = open_for(share, node, slot.writable);
+	if (fd >= 0) {
+		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > slot.foffset + from)
+			map_again(share, i, &slot, fd, (uint64_t)st.st_size);
+		close(fd);
+	}
+	node_put(share, node);
 }
 
 void window_fault(struct share *share, uint64_t offset, uint64_t len)
 {
-	(void)share;
-	(void)offset;
-	(void)len;
+	struct window *window = share->window;
+	const uint64_t end = len < UINT64_MAX - offset ? offset + len : UINT64_MAX;
+
+	for (size_t i = (size_t)(offset / SLOT); i < window->n_slots && i * SLOT < end; i++)
+		slot_fault(share, i, offset > i * SLOT ? offset - i * SLOT : 0);
 }
 
 void window_grown(struct share *share, const struct node *node, uint64_t size)
 {
-	(void)share;
-	(void)node;
-	(void)size;
+	struct window *window = share->window;
+
+	if (!window || atomic_load(&window->n_replaced) == 0)
+		return;
+	for (size_t i = 0; i < window->n_slots; i++) {
+		const struct slot slot = look_at(window, i);
+		int fd;
+
+		if (slot.node != node->id || !slot.replaced || slot.foffset >= size)
+			continue;
+		fd = open_for(share, node, slot.writable);
+		if (fd < 0)
+			return;
+		map_again(share, i, &slot, fd, size);
+		close(fd);
+	}
+}
+
+/* ---- SETUPMAPPING ---- */
+
+/* The range of the window as slots: 0 or -EINVAL. */
+static int check_range(const struct window *window, const struct fuse_setupmapping_in *in)
+{
+	const uint64_t size = window->n_slots * SLOT, page_mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+
+	if ((in->moffset | in->foffset) & SLOT_MASK || in->len == 0 || in->len & page_mask)
+		return -EINVAL;
+	if (in->moffset >= size || in->len > size - in->moffset || in->foffset > INT64_MAX - in->len)
+		return -EINVAL;
+	if (!in->flags || in->flags & ~(FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE))
+		return -EINVAL;
+	return 0;
+}
+
+/* Which file: that of the handle, which must be open for it, or of the request. */
+static int find_node(struct call *call, bool writable, struct node **out)
+{
+	const struct fuse_setupmapping_in *in = call_args(call, struct fuse_setupmapping_in);
+	uint64_t id = call->in.nodeid;
+	struct handle *handle;
+	int r;
+
+	if (in->fh != NO_HANDLE) {
+		r = handle_get(call->share, in->fh, HANDLE_FILE, &handle);
+		if (r < 0)
+			return r;
+		id = handle->node;
+		if ((handle->flags & O_ACCMODE) != O_RDWR && (writable || (handle->flags & O_ACCMODE) != O_RDONLY))
+			r = -EACCES;
+		handle_put(call->share, handle);
+		if (r < 0)
+			return r;
+	}
+	r = node_get(call->share, id, out);
+	if (r == 0 && (*out)->type != S_IFREG) {
+		node_put(call->share, *out);
+		r = -EINVAL;
+	}
+	return r;
+}
+
+static int map_range(struct share *share, const struct fuse_setupmapping_in *in, const struct slot *first, int fd)
+{
+	struct slot as = *first;
+	int r = 0;
+
+	pthread_mutex_lock(&share->window->lock);
+	for (uint64_t at = 0; r == 0 && at < in->len; at += SLOT) {
+		as.len = (uint32_t)(in->len - at < SLOT ? in->len - at : SLOT);
+		as.foffset = in->foffset + at;
+		r = map_slot(share, (size_t)((in->moffset + at) / SLOT), &as, fd);
+	}
+	pthread_mutex_unlock(&share->window->lock);
+	return r;
+}
+
+int op_setupmapping(struct call *call)
+{
+	const struct fuse_setupmapping_in *in = call_args(call, struct fuse_setupmapping_in);
+	struct share *share = call->share;
+	struct slot as = { .writable = in->flags & FUSE_SETUPMAPPING_FLAG_WRITE };
+	struct node *node;
+	int r, fd;
+
+	if (!share->window)
+		return -ENOSYS;
+	r = check_range(share->window, in);
+	if (r < 0)
+		return r;
+	if (as.writable && share->options.readonly)
+		return -EROFS;
+	r = find_node(call, as.writable, &node);
+	if (r < 0)
+		return r;
+	as.node = node->id;
+	fd = open_for(share, node, as.writable);
+	r = fd < 0 ? fd : map_range(share, in, &as, fd);
+	if (fd >= 0)
+		close(fd);
+	node_put(share, node);
+	return r;
+}
+
+/* ---- REMOVEMAPPING ---- */
+
+/* All slots that the range touches; a length of ~0 is the rest of the window. */
+static int remove_range(struct share *share, const struct fuse_removemapping_one *one)
+{
+	struct window *window = share->window;
+	const uint64_t size = window->n_slots * SLOT;
+	uint64_t end;
+	int r = 0;
+
+	if (one->moffset & SLOT_MASK || one->moffset >= size || one->len == 0)
+		return -EINVAL;
+	if (one->len != UINT64_MAX && one->len > size - one->moffset)
+		return -EINVAL;
+	end = one->len == UINT64_MAX ? size : one->moffset + one->len;
+	pthread_mutex_lock(&window->lock);
+	for (uint64_t at = one->moffset; r == 0 && at < end; at += SLOT)
+		r = unmap_slot(share, (size_t)(at / SLOT));
+	pthread_mutex_unlock(&window->lock);
+	return r;
+}
+
+int op_removemapping(struct call *call)
+{
+	const uint32_t count = call_args(call, struct fuse_removemapping_in)->count;
+	struct fuse_removemapping_one one;
+	int r = 0;
+
+	if (!call->share->window)
+		return -ENOSYS;
+	if (count == 0 || count > REMOVE_MAX || (size_t)count * sizeof one > call->payload_len)
+		return -EINVAL;
+	for (uint32_t i = 0; r == 0 && i < count; i++) {
+		if (call_payload(call, i * sizeof one, &one, sizeof one) != sizeof one)
+			return -EINVAL;
+		r = remove_range(call->share, &one);
+	}
+	return r;
+}
+
+void window_clear(struct share *share)
+{
+	struct window *window = share->window;
+
+	pthread_mutex_lock(&window->lock);
+	/* All at once; what the table says does not matter any more, whatever comes of it. */
+	if (share->host->shared_memory_unmap(share->dev, WINDOW_ID, 0, window->n_slots * SLOT) < 0)
+		share->host->log(share->dev, CAPSA_LOG_WARNING,
+		                 "the window's mappings could not be removed: out of memory");
+	for (size_t i = 0; i < window->n_slots; i++)
+		forget_slot(window, &window->slots[i]);
+	pthread_mutex_unlock(&window->lock);
 }

@@ -73,7 +73,7 @@ while read -r line; do
 	echo "status $?"
 done
 '''
-GUEST = base64.b64encode(b"exec bash /lib/fs-loop").decode()
+GUEST = base64.b64encode(b"exec /usr/bin/bash /usr/lib/fs-loop").decode()
 
 
 # ---- what the guests bring along ----

@@ -127,6 +127,7 @@ static void make_loops(struct capsa *capsa, unsigned n)
 {
 	capsa->environment = (struct plugin_environment){ .main = capsa->machine->board.home,
 		                                          .loops = capsa->loops,
+		                                          .vcpus = n,
 		                                          .machine_name = "fs-ring" };
 	for (unsigned i = 0; n > 1 && i < n; i++) {
 		if (reactor_new(&capsa->loops[i]))

@@ -187,15 +187,14 @@ static void note_thread(const char *callback)
 	threads[n_threads++] = pthread_self();
 }
 
-static void a_worker_instance_has_a_thread_of_its_own_for_events_only(void **state)
+static void walk_with_own_thread(enum capsa_thread_model model)
 {
 	struct plugin_device *d;
 	unsigned n_main = 0;
 
-	(void)state;
 	n_threads = 0;
 	probe.hook = note_thread;
-	fake_plugin.info.thread_model = CAPSA_THREAD_WORKER;
+	fake_plugin.info.thread_model = model;
 	d = fake_walk("activate");
 	fake_notify(0);
 	assert_string_equal(probe.calls, "create config realize start activate notify0");
@@ -209,6 +208,18 @@ static void a_worker_instance_has_a_thread_of_its_own_for_events_only(void **sta
 	plugin_device_stop(d);
 	assert_true(pthread_equal(probe.thread, pthread_self()));
 	plugin_device_destroy(d);
+}
+
+static void a_worker_instance_has_a_thread_of_its_own_for_events_only(void **state)
+{
+	(void)state;
+	walk_with_own_thread(CAPSA_THREAD_WORKER);
+}
+
+static void a_parallel_instance_without_extra_loops_has_one_too(void **state)
+{
+	(void)state;
+	walk_with_own_thread(CAPSA_THREAD_PARALLEL);
 }
 
 /* ---- saved state ---- */
@@ -239,7 +250,8 @@ static void read_state(const char *callback)
 
 static void what_is_saved_is_what_is_restored(void **state)
 {
-	static const enum capsa_thread_model models[] = { CAPSA_THREAD_REACTOR, CAPSA_THREAD_WORKER };
+	static const enum capsa_thread_model models[] = { CAPSA_THREAD_REACTOR, CAPSA_THREAD_WORKER,
+		                                           CAPSA_THREAD_PARALLEL };
 
 	for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
 		struct plugin_device *d;
@@ -339,6 +351,7 @@ int main(void)
 		TEST(a_failed_activate_leaves_the_device_inactive),
 		TEST(a_setup_that_breaks_a_limit_is_refused_and_named),
 		TEST(a_worker_instance_has_a_thread_of_its_own_for_events_only),
+		TEST(a_parallel_instance_without_extra_loops_has_one_too),
 		TEST(what_is_saved_is_what_is_restored),
 		TEST(a_plugin_that_cannot_save_is_named),
 		TEST(failures_of_save_and_restore_reach_the_user),

@@ -309,6 +309,22 @@ static void probe_destroy(void *self)
 	probe_note("destroy");
 }
 
+static struct {
+	unsigned id;
+	uint64_t offset, len;
+	unsigned n;
+} probe_fault; /* the last one */
+
+static void probe_shared_memory_fault(void *self, unsigned id, uint64_t offset, uint64_t len)
+{
+	(void)self;
+	probe_fault.id = id;
+	probe_fault.offset = offset;
+	probe_fault.len = len;
+	probe_fault.n++;
+	probe_note("shared_memory_fault");
+}
+
 static struct plugin fake_plugin;
 
 static struct reactor *fake_main;
@@ -343,10 +359,12 @@ static int fake_setup(void **state)
 		.restore = probe_restore,
 		.stop = probe_stop,
 		.destroy = probe_destroy,
+		.shared_memory_fault = probe_shared_memory_fault,
 	};
+	probe_fault.n = 0;
 	assert_int_equal(reactor_new(&fake_main), 0);
 	fake_environment =
-		(struct plugin_environment){ .main = fake_main, .machine_name = "box", .runtime_folder = "/run/x/box" };
+		(struct plugin_environment){ .main = fake_main, .vcpus = 3, .machine_name = "box", .runtime_folder = "/run/x/box" };
 	return 0;
 }
 

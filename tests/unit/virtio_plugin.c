@@ -38,7 +38,7 @@ void plugged_file(const char *name, char *file, size_t size)
 
 void plugged_start(struct plugged *plugged, struct board *board, const char *name, const char *entry)
 {
-	const struct plugin_environment environment = { .main = board->home, .machine_name = "board" };
+	const struct plugin_environment environment = { .main = board->home, .vcpus = 1, .machine_name = "board" };
 
 	plugged_start_in(plugged, &environment, name, entry);
 }
