@@ -17,7 +17,8 @@ the disk in the end, whoever sent them there. fio's rows end in an fsync. What w
 `make` also runs on the guest's tmpfs: what counts is the time above that. Machine-less runs use the same programs in a chroot.
 
 CPU: that of the VMM with its vCPUs and of virtiofsd (for `native` of the command), for a GiB where a row has bytes (less
-what fio takes to start), else for a run. The first run of each side is not counted. Absolute times in the lab are nothing but the lab's.
+what fio takes to start), else for a run. "busy" is what the guest itself counts of its processors, fio's start included: a row
+where that is most of the time is bound by the guest. The first run of each side is not counted. Absolute times in the lab are nothing but the lab's.
 CAPSA_BUILD is the folder that capsa was built in (default: build/).
 """
 import argparse
@@ -236,6 +237,11 @@ class Side:
         said = self.run(f"timed '{line}' && cat /tmp/said")
         return int(re.search(r"took (\d+)", said)[1]) / 1e6, said
 
+    def busy(self):
+        """Seconds that its processors were busy so far, as the system there counts them."""
+        user, nice, system, _, _, irq, softirq = map(int, self.run("head -n 1 /proc/stat").split()[1:8])
+        return (user + nice + system + irq + softirq) / 100
+
     def check(self, said, status):
         if status != 0:
             sys.exit(f"{self.name}: failed with status {status}:\n{said}")
@@ -402,16 +408,16 @@ class Row:
         self.title = title
 
     def once(self, bench, side):
-        """(value, CPU seconds)"""
+        """(value, CPU seconds, seconds that the guest was busy)"""
         host, at = bench.fresh(side)
         self.make(bench, side, host)
         bench.drop_caches(side)
-        before = side.cpu()
+        busy, cpu = side.busy(), side.cpu()
         value = self.go(bench, side, at)
-        cpu = side.cpu() - before
+        cpu, busy = side.cpu() - cpu, side.busy() - busy
         self.check(bench, side, host, at)
         shutil.rmtree(host)
-        return value, cpu
+        return value, cpu, busy
 
     def make(self, bench, side, host):
         pass
@@ -460,8 +466,8 @@ class Fio(Row):
 
     def once(self, bench, side):
         empty = bench.cpu_of_fio(side)
-        value, cpu = super().once(bench, side)
-        return value, max(cpu - empty, 0)
+        value, cpu, busy = super().once(bench, side)
+        return value, max(cpu - empty, 0), busy
 
     def check(self, bench, side, host, at):
         there = side.run(f"md5sum <{at}/data").split()[0]
@@ -564,7 +570,7 @@ class Make(Tool):
         return seconds + bench.flush()
 
     def once(self, bench, side):
-        value, cpu = super().once(bench, side)
+        value, cpu, busy = super().once(bench, side)
         host, at = bench.fresh(side)
         self.make(bench, side, host)
         side.run(f"rm -rf /tmp/project && cp -r {at}/project /tmp/project")
@@ -573,7 +579,7 @@ class Make(Tool):
         side.run("rm -rf /tmp/project")
         shutil.rmtree(host)
         self.below.setdefault(side.name, []).append(seconds)
-        return value - seconds, cpu
+        return value - seconds, cpu, busy
 
     def check(self, bench, side, host, at):
         right = sum(range(SOURCE_FILES))
@@ -601,15 +607,17 @@ def rows(options):
 
 def measure(bench, row):
     """All sides in turn, the first round not counted."""
-    values, cpu = {side.name: [] for side in bench.sides}, {side.name: [] for side in bench.sides}
+    values, cpu, busy = ({side.name: [] for side in bench.sides} for _ in range(3))
     for run in range(bench.options.runs + 1):
         for side in bench.sides:
-            value, used = row.once(bench, side)
+            value, used, worked = row.once(bench, side)
             if run:
                 values[side.name].append(value)
                 cpu[side.name].append(used / (row.gib or 1))
+                busy[side.name].append(worked)
     per = "GiB" if row.gib else "run"
-    notes = {name: f"CPU {statistics.median(v):.2f} s/{per}" for name, v in cpu.items()}
+    notes = {name: f"CPU {statistics.median(v):.2f} s/{per}, guest busy {statistics.median(busy[name]):.2f} s"
+             for name, v in cpu.items() if v}
     for name, seconds in getattr(row, "below", {}).items():
         notes[name] += f", on tmpfs {statistics.median(seconds[1:]):.2f} s"
     wanted = Wanted(GOAL if row.at_least else 1 / GOAL, row.at_least, [CAPSA])

@@ -125,10 +125,9 @@ static void negotiate(struct capsa *capsa, unsigned slot)
 /* With more than one queue a loop for each, as `io_threads` makes them. */
 static void make_loops(struct capsa *capsa, unsigned n)
 {
-	capsa->environment = (struct plugin_environment){ .main = capsa->machine->board.home,
-		                                          .loops = capsa->loops,
-		                                          .vcpus = n,
-		                                          .machine_name = "fs-ring" };
+	capsa->environment = (struct plugin_environment){
+		.main = capsa->machine->board.home, .loops = capsa->loops, .vcpus = n, .machine_name = "fs-ring"
+	};
 	for (unsigned i = 0; n > 1 && i < n; i++) {
 		if (reactor_new(&capsa->loops[i]))
 			fail_msg("no loop");
