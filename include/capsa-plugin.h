@@ -191,7 +191,7 @@ struct capsa_setup {
 /*
  * One descriptor chain. The iovecs point straight into guest memory: the guest
  * can change the bytes at any time, so copy what you check, check the copy, use
- * the copy. Belongs to the core; valid until completed, given back, or reset.
+ * the copy. Belongs to the core; valid until completed, given back, or reset() has returned.
  */
 struct capsa_request {
 	const struct iovec *readable; /* the driver wrote these, the device reads */
@@ -369,8 +369,10 @@ struct capsa_host {
 	/*
 	 * Maps len bytes of fd at fd_offset into the window at offset, in place of what was
 	 * there; prot as for mmap(2), `flags` MAP_SHARED or MAP_PRIVATE. All but prot and flags
-	 * are multiples of the page size. -EINVAL: out of range, or realize has not returned;
-	 * -errno of mmap(2). What is mapped stays at reset. Any thread.
+	 * are multiples of the page size. prot has both PROT_READ and PROT_WRITE, as a guest that touches
+	 * a page in a way that it does not allow stops its machine: what the guest may not change
+	 * is mapped MAP_PRIVATE. -EINVAL: out of range, prot, or realize has not returned;
+	 * -errno of mmap(2), and the guest has zero pages there. What is mapped stays at reset. Any thread.
 	 */
 	int (*shared_memory_map)(struct capsa_device *dev, unsigned id, uint64_t offset, uint64_t len,
 	                         int prot, int flags, int fd, uint64_t fd_offset);
@@ -463,7 +465,11 @@ struct capsa_plugin {
 	 * Pages of a shared-memory window had nothing behind them when the guest or capsa touched them: a file was
 	 * truncated, or its disk fails. The core has put anonymous zero pages there already, which are not the file's any
 	 * more; what the plugin does is map the file again once it is long enough. Home loop, some time after it happened;
-	 * also for pages that the plugin has replaced meanwhile. Optional.
+	 * also for pages that the plugin has replaced meanwhile, and for neighbours of what was touched. Optional.
+	 *
+	 * It does not come for all: where the guest has interrupts on, Linux tries to fetch the page in the background, again
+	 * and again, and the processor that touched it waits until the plugin has mapped something else there. So who maps
+	 * files that others may truncate watches them (inotify(7), IN_MODIFY) and unmaps what was cut off.
 	 */
 	void (*shared_memory_fault)(void *self, unsigned id, uint64_t offset, uint64_t len);
 };

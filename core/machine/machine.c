@@ -30,7 +30,7 @@
 #define KVM_IDENTITY_MAP 0xfffbc000ull
 #define KVM_TSS 0xfffbd000ull
 
-#define MAX_SLOTS 32u
+#define MAX_SLOTS MEMORY_MAX_WINDOWS
 #define GIB (1ull << 30)
 /* Below the range that AMD's HyperTransport keeps for itself. */
 #define WINDOW64_LIMIT 0xfd00000000ull
@@ -40,6 +40,7 @@ struct slot {
 	uint64_t gpa, size;
 	void *host;
 	bool readonly;
+	int window; /* of memory; negative: no device's buffers lie there */
 };
 
 struct machine {
@@ -270,7 +271,9 @@ int machine_slot_add(struct machine *m, uint64_t gpa, uint64_t size, void *host,
 		return -EBUSY;
 	if (m->n_slots == MAX_SLOTS)
 		return -ENOSPC;
-	m->slots[m->n_slots] = (struct slot){ .gpa = gpa, .size = size, .host = host, .readonly = readonly };
+	m->slots[m->n_slots] = (struct slot){ .gpa = gpa, .size = size, .host = host, .readonly = readonly, .window = -1 };
+	if (!readonly)
+		m->slots[m->n_slots].window = memory_window_add(m->memory, gpa, size, host);
 	if (slot)
 		*slot = m->n_slots;
 	m->n_slots++;
@@ -307,6 +310,8 @@ int machine_slot_move(struct machine *m, unsigned slot, uint64_t gpa)
 
 	pthread_mutex_lock(&m->slot_lock);
 	rc = slot_move_locked(m, &m->slots[slot], gpa);
+	if (m->slots[slot].window >= 0)
+		memory_window_move(m->memory, (unsigned)m->slots[slot].window, m->slots[slot].gpa);
 	pthread_mutex_unlock(&m->slot_lock);
 	return rc;
 }

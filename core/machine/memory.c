@@ -138,6 +138,23 @@ void memory_destroy(struct memory *memory)
 	free(memory);
 }
 
+int memory_window_add(struct memory *memory, uint64_t gpa, uint64_t size, void *host)
+{
+	struct memory_window *window = &memory->windows[memory->n_windows];
+
+	if (memory->n_windows == MEMORY_MAX_WINDOWS)
+		return -ENOSPC;
+	window->size = size;
+	window->host = host;
+	atomic_store(&window->start, gpa);
+	return (int)memory->n_windows++;
+}
+
+void memory_window_move(struct memory *memory, unsigned window, uint64_t gpa)
+{
+	atomic_store(&memory->windows[window].start, gpa);
+}
+
 int memory_map_file(struct memory *memory, uint64_t gpa, uint64_t len, int fd, uint64_t offset)
 {
 	const int prot = PROT_READ | PROT_WRITE, flags = MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE;

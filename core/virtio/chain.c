@@ -3,7 +3,7 @@
  * chain.c - walks a descriptor chain into iovecs (virtio 1.2, 2.7.5). Called by queue.c.
  *
  * A descriptor is copied once, then checked. The walk is bounded by max_segments, whatever the links say; a
- * buffer lies wholly in guest RAM; readable buffers come before writable ones (2.7.4.2).
+ * buffer lies wholly in guest RAM, or in one device's window; readable buffers come before writable ones (2.7.4.2).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +76,7 @@ static const char *add_buffer(const struct virtqueue *vq, const struct vring_des
 	*bytes += d->len;
 	if (*bytes > vq->setup.max_bytes)
 		return "a request with too many bytes";
-	host = memory_at(vq->setup.memory, d->addr, d->len);
+	host = memory_buffer_at(vq->setup.memory, d->addr, d->len);
 	if (!host)
 		return "a buffer outside of memory";
 	if (!room_for_one(vq, request, used))

@@ -129,7 +129,6 @@ static void queue_end(void *ctx)
 	q->watch = NULL;
 	q->again = q->publish = NULL;
 	q->in_handler = q->waiting = q->publish_asked = false;
-	virtqueue_close(&q->vq);
 }
 
 static int queue_open(struct virtio_device *d, unsigned index, uint64_t features, const char **why)
@@ -192,11 +191,12 @@ void status_reset(struct virtio_device *d)
 	for (unsigned i = 0; i < d->n_queues; i++)
 		if (d->queues[i].watch || d->queues[i].again || d->queues[i].publish)
 			reactor_call_wait(d->queues[i].loop, queue_end, &d->queues[i]);
-		else
-			virtqueue_close(&d->queues[i].vq);
 	if (d->active)
 		d->ops->reset(d->ctx);
 	d->active = false;
+	/* Not before: a device with workers waits in reset() for those that still use a request. */
+	for (unsigned i = 0; i < d->n_queues; i++)
+		virtqueue_close(&d->queues[i].vq);
 
 	pthread_mutex_lock(&d->lock);
 	registers_reset_locked(d);

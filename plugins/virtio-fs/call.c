@@ -2,8 +2,8 @@
 /*
  * call.c - see call.h. Called by virtio-fs.c (begin, end) and by the operations.
  *
- * Everything here reads what a hostile guest wrote. Each byte that decides anything is read once, by request_read() into
- * the call; lengths are checked against in.len, which was itself checked against the buffers.
+ * Everything here reads what a hostile guest wrote. Each byte that decides anything is read once, by request_read()
+ * into the call; lengths are checked against in.len, which was itself checked against the buffers.
  */
 #include "plugins/virtio-fs/call.h"
 

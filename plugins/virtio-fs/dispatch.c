@@ -36,7 +36,8 @@ static const struct operation operations[] = {
 	OP(LINK,            op_link,            sizeof(struct fuse_link_in),          ONE_NAME,        ON_WORKER, true),
 	OP(OPEN,            op_open,            sizeof(struct fuse_open_in),          NO_NAME,         TRY_LOOP,  false),
 	OP(CREATE,          op_create,          sizeof(struct fuse_create_in),        ONE_NAME,        ON_WORKER, false),
-	OP(TMPFILE,         op_tmpfile,         sizeof(struct fuse_create_in),        XATTR_NAME,      ON_WORKER, true),
+	/* Linux sends "/" for a name, which says nothing. */
+	OP(TMPFILE,         op_tmpfile,         sizeof(struct fuse_create_in),        NO_NAME,         ON_WORKER, true),
 	OP(READ,            op_read,            sizeof(struct fuse_read_in),          NO_NAME,         TRY_LOOP,  false),
 	OP(WRITE,           op_write,           sizeof(struct fuse_write_in),         NO_NAME,         TRY_LOOP,  true),
 	OP(STATFS,          op_statfs,          0,                                    NO_NAME,         TRY_LOOP,  false),

@@ -373,21 +373,21 @@ static bool was_cancelled(struct locks *locks, const struct waiter *waiter)
 	return cancelled;
 }
 
-/* Waits once, on a duplicate that the handler may spoil. -EINTR or -EBADF: woken, meant or not. */
-static int wait_once(struct share *share, int of, const struct fuse_lk_in *in)
+/*
+ * Waits once, on a duplicate that the handler may spoil. The signal is blocked but around the call. -EINTR or -EBADF:
+ * woken, meant or not.
+ */
+static int wait_once(struct share *share, int of, const struct fuse_lk_in *in, const sigset_t *wake_set)
 {
 	int fd = fcntl(of, F_DUPFD_CLOEXEC, 0), r;
-	sigset_t wake_set, before;
 
 	if (fd < 0)
 		return -ENOLCK;
-	sigemptyset(&wake_set);
-	sigaddset(&wake_set, WAKE_SIGNAL);
 	unlockable = share->root;
 	waits_on = fd;
-	pthread_sigmask(SIG_UNBLOCK, &wake_set, &before);
+	pthread_sigmask(SIG_UNBLOCK, wake_set, NULL);
 	r = set_lock(fd, in, true);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_BLOCK, wake_set, NULL);
 	waits_on = -1;
 	close(fd);
 	return r;
@@ -397,14 +397,21 @@ static int wait_for_lock(struct call *call, int fd, const struct fuse_lk_in *in)
 {
 	struct locks *locks = call->share->locks;
 	struct waiter waiter = { .thread = pthread_self(), .unique = call->in.unique };
-	int r = add_waiter(call->share, &waiter);
+	sigset_t wake_set, before;
+	int r;
 
-	if (r < 0)
-		return r;
-	do
-		r = wait_once(call->share, fd, in);
-	while ((r == -EINTR || r == -EBADF) && !was_cancelled(locks, &waiter));
-	remove_waiter(locks, &waiter);
+	sigemptyset(&wake_set);
+	sigaddset(&wake_set, WAKE_SIGNAL);
+	/* From the moment that it may be sent; workers have it blocked, others that run us need not. */
+	pthread_sigmask(SIG_BLOCK, &wake_set, &before);
+	r = add_waiter(call->share, &waiter);
+	if (r == 0) {
+		do
+			r = wait_once(call->share, fd, in, &wake_set);
+		while ((r == -EINTR || r == -EBADF) && !was_cancelled(locks, &waiter));
+		remove_waiter(locks, &waiter);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r == -EBADF ? -EINTR : r;
 }
 
@@ -515,9 +522,15 @@ int op_getlk(struct call *call)
 	return r < 0 ? r : call_reply(call, &out, sizeof out);
 }
 
+/* A FUSE server need not answer it, and a driver that leaves room for an answer gets one. */
+static int interrupt_answer(const struct call *call)
+{
+	return call->request->writable_bytes >= sizeof(struct fuse_out_header) ? 0 : CALL_NO_REPLY;
+}
+
 /*
- * There is no answer to it. Only waits for locks can be interrupted; an INTERRUPT that overtook its request (another
- * queue) is remembered for a while.
+ * Only waits for locks can be interrupted; an INTERRUPT that overtook its request (another queue) is remembered for a
+ * while.
  */
 int op_interrupt(struct call *call)
 {
@@ -526,7 +539,7 @@ int op_interrupt(struct call *call)
 	bool found = false;
 
 	if (!locks)
-		return CALL_NO_REPLY;
+		return interrupt_answer(call);
 	pthread_mutex_lock(&locks->lock);
 	for (unsigned i = 0; i < locks->n_waiters; i++) {
 		if (locks->waiters[i]->unique == unique) {
@@ -539,7 +552,7 @@ int op_interrupt(struct call *call)
 		locks->next_interrupt = (locks->next_interrupt + 1) % INTERRUPTS_REMEMBERED;
 	}
 	pthread_mutex_unlock(&locks->lock);
-	return CALL_NO_REPLY;
+	return interrupt_answer(call);
 }
 
 /* ---- ends ---- */

@@ -225,7 +225,7 @@ static int write_handle(struct call *call, const struct handle *handle)
 	size_t done = 0;
 	int r;
 
-	if (displaced && !call->may_block)
+	if (!call->may_block && (displaced || (handle->flags & WAITS_FOR_DISK)))
 		return CALL_BLOCKS;
 	if (displaced || wants_node(share, in)) {
 		r = node_get(share, handle->node, &node);
@@ -255,6 +255,8 @@ int op_write(struct call *call)
 
 	if (in->size > call->payload_len || in->size > share->max_write || in->offset > INT64_MAX)
 		return -EINVAL;
+	if (call_reply_left(call) < sizeof(struct fuse_write_out))
+		return -ERANGE;
 	if (!call->may_block && (in->size > INLINE_WRITE_MAX || (in->flags & WAITS_FOR_DISK) || share->quota))
 		return CALL_BLOCKS;
 	r = handle_get(share, in->fh, HANDLE_FILE, &handle);
@@ -440,6 +442,8 @@ int op_copy_file_range(struct call *call)
 
 	if (in->flags || in->off_in > INT64_MAX || in->off_out > INT64_MAX)
 		return -EINVAL;
+	if (call_reply_left(call) < sizeof(struct fuse_write_out))
+		return -ERANGE;
 	if (!call->may_block)
 		return CALL_BLOCKS;
 	r = handle_get(share, in->fh_in, HANDLE_FILE, &from);

@@ -58,8 +58,7 @@ const struct capsa_key virtio_fs_keys[] = {
 	               .help = "the directory of the host that is shared" },
 	[KEY_MOUNT] = { .name = "mount",
 	                .type = CAPSA_TYPE_STRING,
-	                .default_text = "",
-	                .help = "where a sandbox mounts it; empty: it does not" },
+	                .help = "where a sandbox mounts it; without it, it does not" },
 	[KEY_READONLY] = { .name = "readonly",
 	                   .type = CAPSA_TYPE_BOOL,
 	                   .default_text = "false",
@@ -88,8 +87,9 @@ const struct capsa_key virtio_fs_keys[] = {
 	[KEY_OWNER] = { .name = "owner",
 	                .type = CAPSA_TYPE_CHOICE,
 	                .choices = owner_choices,
-	                .help = "host: owners are the host's; squash: all belongs to capsa's user there, and the guest's "
-	                        "owners are kept beside it (without the key: host for root, squash for others)" },
+	                .help = "host: owners are the host's; squash: all belongs to capsa's user there, and the "
+	                        "guest's "
+	                        "owners are kept beside it (without it: host for root, squash for others)" },
 	[KEY_UID] = { .name = "uid",
 	              .type = CAPSA_TYPE_INT,
 	              .default_text = "0",
@@ -104,17 +104,18 @@ const struct capsa_key virtio_fs_keys[] = {
 	              .help = "squash: the guest's group that capsa's own looks like" },
 	[KEY_UID_MAP] = { .name = "uid_map",
 	                  .type = CAPSA_TYPE_LIST,
-	                  .default_text = "[ ]",
-	                  .help = "ranges \"GUEST:HOST:COUNT\" of users; others are not possible; empty: all as they are" },
+	                  .help = "ranges \"GUEST:HOST:COUNT\" of users; others are not possible; empty: all as they "
+	                          "are" },
 	[KEY_GID_MAP] = { .name = "gid_map",
 	                  .type = CAPSA_TYPE_LIST,
-	                  .default_text = "[ ]",
-	                  .help = "ranges \"GUEST:HOST:COUNT\" of groups; others are not possible; empty: all as they are" },
+	                  .help = "ranges \"GUEST:HOST:COUNT\" of groups; others are not possible; empty: all as they "
+	                          "are" },
 	[KEY_LOCKS] = { .name = "locks",
 	                .type = CAPSA_TYPE_CHOICE,
 	                .default_text = "guest",
 	                .choices = lock_choices,
-	                .help = "guest: flock and POSIX locks among the guest's processes; host: also with other machines "
+	                .help = "guest: flock and POSIX locks among the guest's processes; host: also with other "
+	                        "machines "
 	                        "and the host" },
 	[KEY_MAX_BYTES] = { .name = "max_bytes",
 	                    .type = CAPSA_TYPE_SIZE,
@@ -126,7 +127,7 @@ const struct capsa_key virtio_fs_keys[] = {
 	                     .type = CAPSA_TYPE_INT,
 	                     .default_text = "0",
 	                     .min = 0,
-	                     .max = SIZE_LIMIT,
+	                     .max = INT64_C(1) << 32,
 	                     .help = "files and directories that the guest may add; 0: no limit" },
 	[KEY_QUEUES] = { .name = "queues",
 	                 .type = CAPSA_TYPE_INT,
@@ -205,12 +206,13 @@ static int read_map(const struct cause *cause, const struct capsa_value *value, 
 			return refuse(cause, "%s: write each range as \"GUEST:HOST:COUNT\"", key);
 		if (!take_range(item->string, range))
 			return refuse(cause,
-			              "%s: \"%s\" is no range; write \"GUEST:HOST:COUNT\", as in \"0:100000:65536\"", key,
-			              item->string);
+			              "%s: \"%s\" is no range; write \"GUEST:HOST:COUNT\", as in \"0:100000:65536\"",
+			              key, item->string);
 		for (unsigned j = 0; j < map->n; j++)
 			if (overlap(map->ranges[j].guest, range->guest, map->ranges[j].count, range->count) ||
 			    overlap(map->ranges[j].host, range->host, map->ranges[j].count, range->count))
-				return refuse(cause, "%s: \"%s\" overlaps an earlier range; a number may be in one only", key,
+				return refuse(cause,
+				              "%s: \"%s\" overlaps an earlier range; a number may be in one only", key,
 				              item->string);
 		map->n++;
 	}
@@ -249,7 +251,7 @@ bool id_to_guest(const struct id_map *map, uint32_t host, uint32_t *guest)
 
 static int check_tag(const struct cause *cause, const char *tag)
 {
-	const size_t room = sizeof ((struct virtio_fs_config *)NULL)->tag;
+	const size_t room = sizeof((struct virtio_fs_config *)NULL)->tag;
 	size_t len = strlen(tag);
 
 	if (!len)
@@ -261,7 +263,7 @@ static int check_tag(const struct cause *cause, const char *tag)
 
 static int check_mount(const struct cause *cause, const char *mount)
 {
-	if (mount[0] && mount[0] != '/')
+	if (mount && mount[0] != '/')
 		return refuse(cause, "mount \"%s\" must be an absolute path of the guest's, as in \"/mnt\"", mount);
 	return 0;
 }
@@ -269,10 +271,12 @@ static int check_mount(const struct cause *cause, const char *mount)
 static int check_together(const struct cause *cause, const struct options *options)
 {
 	if (options->dax && (options->dax < (uint64_t)DAX_MIN || (options->dax & (options->dax - 1))))
-		return refuse(cause, "dax is %" PRIu64 " bytes; give a power of two from 2M on, as in \"1G\"", options->dax);
+		return refuse(cause, "dax is %" PRIu64 " bytes; give a power of two from 2M on, as in \"1G\"",
+		              options->dax);
 	if (options->dax && !options->readonly && (options->max_bytes || options->max_inodes))
-		return refuse(cause, "%s cannot hold with a writable dax window, which goes past it; leave one of them out, "
-		                     "or add readonly = true",
+		return refuse(cause,
+		              "%s cannot hold with a writable dax window, which goes past it; leave one of them out, "
+		              "or add readonly = true",
 		              options->max_bytes ? "max_bytes" : "max_inodes");
 	if (options->writeback && options->cache == CACHE_NONE)
 		return refuse(cause, "writeback needs a cache in the guest; leave it out or choose cache = \"auto\"");

@@ -38,7 +38,7 @@ int owner_type(struct share *share, struct node *node, mode_t *type);
 
 /*
  * Around a system call that makes something new for the guest's user (call->in.uid, gid): OWNER_HOST switches the
- * thread's file system ids, umask is the caller's affair (0 on every thread). -EPERM: an id that is not mapped.
+ * thread's file system ids, the umask is 0 on every worker, see virtio-fs.c. -EPERM: an id that is not mapped.
  * owner_done() restores; call it after every successful owner_act().
  */
 struct owner_acting {

@@ -16,20 +16,31 @@
 #include "plugins/virtio-fs/session.h"
 #include "plugins/virtio-fs/window.h"
 
-#define MINOR_WANTED 31u        /* Linux 5.4, the first with virtio-fs: its structs have the sizes that we take */
-#define MAX_PAGES 256u          /* 1 MiB in one request, Linux' FUSE_MAX_MAX_PAGES for long */
+#define MINOR_WANTED 31u /* Linux 5.4, the first with virtio-fs: its structs have the sizes that we take */
+#define MAX_PAGES 256u   /* 1 MiB in one request, Linux' FUSE_MAX_MAX_PAGES for long */
 #define MAX_WRITE (MAX_PAGES * 4096u)
 #define MAX_READAHEAD (MAX_PAGES * 4096u)
-#define MAX_BACKGROUND 64u      /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
-#define MAP_ALIGNMENT_SHIFT 12u /* of SETUPMAPPING: pages */
+#define MAX_BACKGROUND 64u /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
 
-/* What is offered on this share. */
+/*
+ * What is offered on this share. What is not, and why:
+ *
+ *   DONT_MASK           the guest's kernel applies the umask as for any file system without ACLs
+ *   POSIX_ACL           would need the host's ACLs in the guest's numbers; without it the guest has none
+ *   SETXATTR_EXT        is for ACLs
+ *   NO_OPEN_SUPPORT     files are opened, so that reading takes no second look-up of the node
+ *   EXPORT_SUPPORT      look-ups of "..": names are one component (share.h)
+ *   EXPLICIT_INVAL_DATA nobody here would tell the guest of changes
+ *   SECURITY_CTX        labels are the host's
+ *
+ * HANDLE_KILLPRIV_V2 is: without it the guest asks for security.capability before every write.
+ */
 static uint64_t offered(const struct share *share)
 {
 	const struct options *options = &share->options;
 	uint64_t flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
-	                 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SUBMOUNTS |
-	                 FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT;
+	                 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
+	                 FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT;
 
 	if (options->cache == CACHE_AUTO)
 		flags |= FUSE_AUTO_INVAL_DATA;
@@ -67,11 +78,9 @@ int op_init(struct call *call)
 		return call_reply(call, &out, sizeof out); /* the guest asks again in our dialect */
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < MINOR_WANTED)
 		return -EPROTO;
-	if (atomic_load(&share->ready)) {
-		if (!call->may_block)
-			return CALL_BLOCKS;
-		session_end(share);
-	}
+	if (atomic_load(&share->ready) && !call->may_block)
+		return CALL_BLOCKS;
+	session_end(share);
 	if ((flags & FUSE_INIT_EXT) && call_payload(call, 0, &flags2, sizeof flags2) == sizeof flags2)
 		flags |= (uint64_t)flags2 << 32;
 	flags &= offered(share);
@@ -84,7 +93,7 @@ int op_init(struct call *call)
 	out.max_write = MAX_WRITE;
 	out.time_gran = 1;
 	out.max_pages = MAX_PAGES;
-	out.map_alignment = flags & FUSE_MAP_ALIGNMENT ? MAP_ALIGNMENT_SHIFT : 0;
+	out.map_alignment = flags & FUSE_MAP_ALIGNMENT ? WINDOW_ALIGNMENT_SHIFT : 0;
 	if (call_reply(call, &out, sizeof out) < 0)
 		return -EINVAL;
 	share->minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION;

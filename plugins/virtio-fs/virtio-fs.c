@@ -11,25 +11,29 @@
  *     guest ─► queue_notify ─► call_begin ─► run ─────────────────────────────► call_end ─► complete, flush
  *                                             └► job_submit ─► work: run ─► lane ─┘ (done, or the lane's deferred call)
  *
- * A call belongs to its lane's loop (free list) but for the time on a worker and on the lane's list (lane->lock).
+ * A call belongs to its lane's loop (free list) but for the time on a worker and on the lane's list (lane->lock). With
+ * done() to come it stays in being until then; elsewhere the deferred call may free it at once.
  *
  * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
  *
  * RESET. Workers write into guest memory, which is the guest's own again as soon as reset() has returned. So reset()
- * raises the generation (calls that have not begun find that out and do nothing), wakes those that wait for a lock, and
- * waits for the rest: at most one system call on the shared directory each. The home loop stands still meanwhile.
+ * raises the generation (calls that have not begun find that out and do nothing), has those hurry that are at work, and
+ * waits for them: at most one system call on the shared directory each. The home loop stands still meanwhile.
+ * Deferred calls of lanes go on during reset(): each completes under lane->completing, which reset() takes once.
  *
  * quiesce, save and restore are not offered: nodes and handles are descriptors of this process.
  *
- * The process' umask is set to 0 at realize, see owner.h.
+ * UMASK. The guest has applied its own; capsa's would take away more. It belongs to the process, and other rooms make
+ * files, too (sockets above all), so it stays as it is, and each worker has a umask of 0 of its own: what makes files
+ * runs on workers only.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +68,7 @@ struct lane {
 	unsigned n_spare;
 	bool starved; /* there was no memory for a call, so requests wait for one that comes back */
 
+	pthread_mutex_t completing; /* held by the deferred call while it touches requests */
 	pthread_mutex_t lock;
 	struct call *finished, **finished_end;
 };
@@ -156,7 +161,7 @@ static void complete_finished(struct lane *lane)
 			complete(call);
 			any = true;
 		}
-		if (!lane->on_home) /* otherwise done() has it yet to come */
+		if (!call->at_home) /* otherwise done() is to come */
 			call_put_back(lane, call);
 	}
 	if (any)
@@ -166,7 +171,11 @@ static void complete_finished(struct lane *lane)
 /* The deferred call of a lane that has a loop of its own. */
 static void on_finish(void *ctx)
 {
-	complete_finished(ctx);
+	struct lane *lane = ctx;
+
+	pthread_mutex_lock(&lane->completing);
+	complete_finished(lane);
+	pthread_mutex_unlock(&lane->completing);
 }
 
 /* Home loop, once for each job: the first completes what all of them left. */
@@ -186,13 +195,20 @@ static void on_done_elsewhere(void *ctx)
 
 /* ---- running them ---- */
 
+/* Whoever is at work need not go on: long operations look at `ready`, and who waits for a lock is woken. */
+static void hurry(struct share *share)
+{
+	atomic_store(&share->ready, false);
+	if (share->locks)
+		locks_cancel(share);
+}
+
 static void run_blocking(struct fs *fs, struct call *call)
 {
 	struct share *share = &fs->share;
 
 	if (call->operation->alone) {
-		if (share->locks)
-			locks_cancel(share);
+		hurry(share);
 		pthread_rwlock_wrlock(&fs->session);
 	} else {
 		pthread_rwlock_rdlock(&fs->session);
@@ -207,6 +223,22 @@ static void run_blocking(struct fs *fs, struct call *call)
 	pthread_rwlock_unlock(&fs->session);
 }
 
+/* Gives this thread a umask of its own, 0. Once a thread. */
+static void drop_umask(const struct share *share)
+{
+	static _Thread_local bool dropped;
+
+	if (dropped)
+		return;
+	dropped = true;
+	if (unshare(CLONE_FS) == 0)
+		umask(0);
+	else
+		share->host->log(share->dev, CAPSA_LOG_WARNING,
+		                 "cannot have a umask of its own: %s; the modes of new files are cut by capsa's",
+		                 strerror(errno));
+}
+
 /* A worker's. */
 static void work(void *ctx)
 {
@@ -214,6 +246,7 @@ static void work(void *ctx)
 	struct lane *lane = lane_of(call);
 	const bool on_home = call->at_home;
 
+	drop_umask(&lane->fs->share);
 	run_blocking(lane->fs, call);
 	call->next = NULL;
 	pthread_mutex_lock(&lane->lock);
@@ -256,7 +289,8 @@ static void serve(struct lane *lane, struct call *call, struct capsa_request *re
 		r = CALL_NO_REPLY;
 	if (r == CALL_BLOCKS) {
 		call->at_home = lane->on_home;
-		r = share->host->job_submit(share->dev, work, lane->on_home ? on_done_at_home : on_done_elsewhere, call);
+		r = share->host->job_submit(share->dev, work, lane->on_home ? on_done_at_home : on_done_elsewhere,
+		                            call);
 		if (r == 0) {
 			counter_add(share->counters.worker_requests, 1);
 			return;
@@ -307,20 +341,21 @@ static void reset(void *self)
 	struct call *call, *next;
 
 	atomic_fetch_add(&fs->generation, 1);
-	if (fs->share.locks)
-		locks_cancel(&fs->share);
+	hurry(&fs->share);
 	pthread_rwlock_wrlock(&fs->session);
 	session_end(&fs->share);
 	pthread_rwlock_unlock(&fs->session);
 	for (unsigned i = 0; i < fs->n_lanes; i++) {
 		struct lane *lane = &fs->lanes[i];
 
+		pthread_mutex_lock(&lane->completing);
 		lane->starved = false;
 		for (call = take_finished(lane); call; call = next) {
 			next = call->next;
 			if (!call->at_home)
 				call_put_back(lane, call);
 		}
+		pthread_mutex_unlock(&lane->completing);
 	}
 }
 
@@ -367,7 +402,8 @@ static int open_root(struct share *share)
 		if (errno == ENOENT)
 			share->host->error(share->dev, "path \"%s\" is not there; make the directory first", path);
 		else if (errno == ENOTDIR)
-			share->host->error(share->dev, "path \"%s\" is not a directory; only directories can be shared", path);
+			share->host->error(share->dev, "path \"%s\" is not a directory; only directories can be shared",
+			                   path);
 		else
 			share->host->error(share->dev, "cannot open path \"%s\": %s", path, strerror(errno));
 		return -1;
@@ -385,23 +421,12 @@ static int open_root(struct share *share)
 	return 0;
 }
 
-/* Nodes hold descriptors: as many as we may have. */
-static void raise_descriptor_limit(struct share *share)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		share->host->log(share->dev, CAPSA_LOG_WARNING, "cannot raise the limit of open files: %s",
-		                 strerror(errno));
-}
-
 /* What it takes to create and reach files for any user of the guest's. */
 static bool may_act_for_others(void)
 {
-	static const unsigned needed[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID };
+	static const unsigned needed[] = {
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID
+	};
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
 
@@ -417,16 +442,15 @@ static int make_rooms(struct share *share)
 {
 	const struct options *options = &share->options;
 
-#define MADE(r) ((r) == 0 || (r) == -ENOSYS) /* TODO: stubs, until all rooms are written */
-	if (!MADE(node_table_new(share, &share->nodes)) || !MADE(handle_table_new(&share->handles)) ||
-	    !MADE(owners_new(share, &share->owners)))
+	if (node_table_new(share, &share->nodes) < 0 || handle_table_new(&share->handles) < 0 ||
+	    owners_new(share, &share->owners) < 0)
 		return fail_out_of_memory(share);
 	if ((options->max_bytes || options->max_inodes) &&
-	    !MADE(quota_new(options->max_bytes, options->max_inodes, &share->quota)))
+	    quota_new(options->max_bytes, options->max_inodes, &share->quota) < 0)
 		return fail_out_of_memory(share);
-	if (options->dax && !MADE(window_new(share, &share->window)))
+	if (options->dax && window_new(share, &share->window) < 0)
 		return fail_out_of_memory(share);
-	if (options->host_locks && !MADE(locks_new(&share->locks)))
+	if (options->host_locks && locks_new(&share->locks) < 0)
 		return fail_out_of_memory(share);
 	return 0;
 }
@@ -452,6 +476,7 @@ static int make_lanes(struct fs *fs)
 		lane->queue = i;
 		lane->finished_end = &lane->finished;
 		pthread_mutex_init(&lane->lock, NULL);
+		pthread_mutex_init(&lane->completing, NULL);
 		/* One at least: whoever starves waits for one to come back. */
 		lane->spare = calloc(1, sizeof *lane->spare);
 		if (!lane->spare)
@@ -492,8 +517,8 @@ static int fill_setup(struct fs *fs, struct capsa_setup *setup)
 		setup->queues[i].size = QUEUE_SIZE;
 		setup->queues[i].max_segments = CALL_SEGMENTS_MAX;
 	}
-	setup->n_workers = share->options.workers + (share->locks ? LOCK_WAITERS_MAX : 0);
-	if (share->window) {
+	setup->n_workers = share->options.workers + (share->options.host_locks ? LOCK_WAITERS_MAX : 0);
+	if (share->options.dax) {
 		setup->n_shared_memory = 1;
 		setup->shared_memory[0].id = WINDOW_ID;
 		setup->shared_memory[0].size = share->options.dax;
@@ -511,10 +536,14 @@ static int realize(void *self, struct capsa_setup *setup)
 	struct fs *fs = self;
 	struct share *share = &fs->share;
 
-	raise_descriptor_limit(share);
-	umask(0);
 	share->is_root = may_act_for_others();
 	share->can_nowait = true;
+	if (share->options.owner == OWNER_HOST && !share->is_root) {
+		share->host->error(share->dev,
+		                   "owner = \"host\" needs root, to make files for the guest's users; leave it "
+		                   "out, or say owner = \"squash\"");
+		return -1;
+	}
 	if (open_root(share) < 0 || make_counters(share) < 0 || make_rooms(share) < 0 || make_lanes(fs) < 0)
 		return -1;
 	return fill_setup(fs, setup);
@@ -560,6 +589,7 @@ static void destroy(void *self)
 		free_calls(fs->lanes[i].spare);
 		free_calls(fs->lanes[i].finished);
 		pthread_mutex_destroy(&fs->lanes[i].lock);
+		pthread_mutex_destroy(&fs->lanes[i].completing);
 	}
 	free(fs->lanes);
 	if (share->locks)

@@ -4,11 +4,11 @@
 # rings, then an end of its choice. capsa lives to that end and logs each reason once.
 . "$(dirname "$(realpath "$0")")/lib.sh"
 
-# hostile WORDS STATUS MESSAGE: runs it; all its own checks are good, and capsa ends as it should
+# hostile WORDS STATUS MESSAGE [LINE...]: runs it; all its own checks are good, and capsa ends as it should
 hostile() {
 	local status=0
 	machine hostile 'serial = true;' 'cpus = 2;' \
-		"boot = { kernel = \"$build/tests/hostile/guest.elf\"; cmdline = [ \"$1\" ]; };"
+		"boot = { kernel = \"$build/tests/hostile/guest.elf\"; cmdline = [ \"$1\" ]; };" "${@:4}"
 	run_machine hostile || status=$?
 	[ "$status" = "$2" ] || {
 		echo "status $status, not $2"
@@ -64,11 +64,20 @@ storm_can_be_ended() {
 	grep -q 'a second signal' "$work/messages.txt"
 }
 
+# Somebody cuts a file short while its pages are in the guest: it reads zeros there, and hears of it by nothing else.
+lives_with_a_cut_file() {
+	CAPSA_PLUGIN_PATH=$build/tests/hostile/.libs:$CAPSA_PLUGIN_PATH hostile 'window end=poweroff' 0 \
+		'^hostile: ok rng: lives with one that has nothing behind it' "$window" || return
+	[ "$(grep -c '^capsa: warning: window0: a file in its shared memory is shorter' "$work/messages.txt")" = 1 ]
+}
+window="devices = ( { plugin = \"window\"; file = \"$work/window\"; }, { plugin = \"rng\"; } );"
+
 check "a hostile guest is outlived; each reason is logged once; its devices work after a reset" lives_to_power_off
 check "its triple fault is a reset" hostile 'end=triple brief' 0 'capsa: guest reset'
 check "its reset by the keyboard controller is a reset" hostile 'end=reset brief' 0 'capsa: guest reset'
 check "the panic that it tells of is a panic" hostile 'end=panic brief' 1 "capsa: the guest's kernel panicked"
 check "a guest that runs where no memory is gets what KVM knows" \
 	hostile 'end=nowhere brief' 1 'KVM internal error, suberror 1 (emulation failure).*RIP 0x40000000.*capsa doctor'
+check "a file that is cut short under a window reads as zeros; its guest goes on" lives_with_a_cut_file
 check "a guest that keeps every loop busy can be ended" storm_can_be_ended
 finish

@@ -21,6 +21,8 @@ static void config_set(const struct device *d, unsigned offset, unsigned len, ui
 
 void device_place(struct device *d)
 {
+	/* Not while they decode: half of an address is somewhere else. */
+	config_set(d, PCI_COMMAND, 2, 0);
 	for (unsigned i = 0; i < PCI_MAX_BARS; i++) {
 		unsigned at = PCI_BASE_ADDRESS_0 + 4 * i;
 		uint64_t low = config_get(d, at, 4);

@@ -464,9 +464,13 @@ __attribute__((noreturn, used)) static void run(const struct boot_params *params
 
 	say("hostile: begins\n");
 	take_interrupts();
-	unmapped_memory();
-	unmapped_ports();
-	devices(told(line, "brief"));
+	if (told(line, "window")) {
+		window_faults();
+	} else {
+		unmapped_memory();
+		unmapped_ports();
+		devices(told(line, "brief"));
+	}
 	say("hostile: ends\n");
 	end(line);
 }

@@ -5,7 +5,7 @@
  *
  * It speaks through the serial port (`serial = true`), a line a check: "hostile: ok NAME" or "hostile: not ok NAME".
  * How it ends, the command line says: end=poweroff, reset, triple, panic, nowhere (it runs where no memory is) or
- * storm (it never ends); `brief` leaves the long part out.
+ * storm (it never ends); `brief` leaves the long part out; `window` does nothing but guest-window.c.
  *
  * Memory is mapped one to one below 4 GiB by capsa's page tables, so it moves every BAR down there first. The devices
  * write to memory at addresses that it makes up: those lie in `scratch` or beyond RAM, never in the program itself.
@@ -104,6 +104,9 @@ struct device {
 	struct vring_avail *avail;
 	struct vring_used *used;
 };
+
+/* guest-window.c */
+void window_faults(void);
 
 /* guest-virtio.c: looks for the device; false where there is none. Its BARs come to lie below 4 GiB. */
 bool device_find(struct device *d, uint16_t virtio_id, const char *name);

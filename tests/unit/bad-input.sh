@@ -42,7 +42,7 @@ truncate -s 64M 64MiB
 # Root may read everything: capsa runs as nobody then, with a copy of the program, whose own folder may be private.
 user=
 cp "$build/capsa" "$build/tests/unit/plugins/.libs/kvm-shim.so" "$work/bin/"
-cp "$build/plugins/console/.libs/console.so" "$build/plugins/rng/.libs/rng.so" "$work/plugins/"
+cp "$build/plugins/console/.libs/console.so" "$build/plugins/rng/.libs/rng.so" "$build/plugins/virtio-fs/.libs/virtio-fs.so" "$work/plugins/"
 if [ "$(id -u)" = 0 ]; then
 	user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 	chown -R 65534:65534 "$work"

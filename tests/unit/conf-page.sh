@@ -70,13 +70,13 @@ plugin()
 	good=0
 	section "plugin = Qq $1" >"$work/page"
 	"$build/capsa" plugin show --json "$1" >"$work/plugin.json" || good=1
-	jq -r '.keys[] | [.name, .type, (if .min then "\(.min) to \(.max)" else "" end), (.default // "none")] | join("|")' \
-		"$work/plugin.json" | sed 's/0 to 1099511627776/0 to 1T/' >"$work/keys"
+	jq -r '.keys[] | [.name, .type, (if .min then "\(.min) to \(.max)" else "" end), (if .required then "required" else "default: \(.default // "none")" end)] | join("|")' \
+		"$work/plugin.json" | sed 's/0 to 1099511627776/0 to 1T/; s/0 to 1125899906842624/0 to 1024T/' >"$work/keys"
 	[ -s "$work/keys" ] || good=1
 	while IFS='|' read -r key type limits default; do
-		grep -qxF "$key $type${limits:+ $limits}; default: $default" "$work/page" || {
+		grep -qxF "$key $type${limits:+ $limits}; $default" "$work/page" || {
 			good=1
-			echo "# not in the page: $key $type${limits:+ $limits}; default: $default"
+			echo "# not in the page: $key $type${limits:+ $limits}; $default"
 			grep "^$key " "$work/page" | sed 's/^/# there: /'
 		}
 	done <"$work/keys"

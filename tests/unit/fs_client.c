@@ -284,7 +284,8 @@ static int check_window(struct fs_host *host, unsigned id, uint64_t offset, uint
 {
 	const uint64_t size = host->client->window_size;
 
-	return id != WINDOW_ID || !len || offset % 4096 || len % 4096 || offset > size || len > size - offset ? -EINVAL : 0;
+	return id != WINDOW_ID || !len || offset % 4096 || len % 4096 || offset > size || len > size - offset ? -EINVAL
+	                                                                                                      : 0;
 }
 
 static int host_shared_memory_map(struct capsa_device *dev, unsigned id, uint64_t offset, uint64_t len, int prot,
@@ -292,7 +293,8 @@ static int host_shared_memory_map(struct capsa_device *dev, unsigned id, uint64_
 {
 	struct fs_host *host = host_of(dev);
 
-	if (check_window(host, id, offset, len) < 0 || (flags != MAP_SHARED && flags != MAP_PRIVATE) || fd_offset % 4096)
+	if (check_window(host, id, offset, len) < 0 || (flags != MAP_SHARED && flags != MAP_PRIVATE) ||
+	    fd_offset % 4096)
 		return -EINVAL;
 	if (mmap(host->client->window + offset, len, prot, flags | MAP_FIXED, fd, (off_t)fd_offset) == MAP_FAILED)
 		return -errno;
@@ -393,13 +395,13 @@ static bool loop_step(struct fs_host *host)
 			return true;
 		}
 	LIST_FOREACH(deferred, &host->deferreds, link)
-		if (deferred->asked && is_mine(host, deferred->queue)) {
-			deferred->asked = false;
-			pthread_mutex_unlock(&host->lock);
-			deferred->call(deferred->ctx);
-			pthread_mutex_lock(&host->lock);
-			return true;
-		}
+	if (deferred->asked && is_mine(host, deferred->queue)) {
+		deferred->asked = false;
+		pthread_mutex_unlock(&host->lock);
+		deferred->call(deferred->ctx);
+		pthread_mutex_lock(&host->lock);
+		return true;
+	}
 	if (my_queue)
 		return false;
 	job = STAILQ_FIRST(&host->finished);
@@ -639,6 +641,11 @@ void fs_thread(struct fs_client *client, unsigned queue)
 	my_queue = queue;
 }
 
+const void *fs_config_space(const struct fs_client *client)
+{
+	return client->host->space;
+}
+
 uint64_t fs_counter(struct fs_client *client, const char *name)
 {
 	return __atomic_load_n(host_counter(&client->host->dev, name, NULL), __ATOMIC_RELAXED);
@@ -771,8 +778,8 @@ int fs_wait(struct fs_client *client, struct fs_request *request, void *reply, s
 	}
 	if (copy(r->writable, r->n_writable, 0, &out, NULL, sizeof out) != sizeof out || out.len != request->written ||
 	    out.unique != request->unique || out.error > 0 || out.error <= -512 || (out.error && out.len != sizeof out))
-		fail_msg("an answer of %zu bytes says len %u, error %d, unique %ju", request->written, out.len, out.error,
-		         (uintmax_t)out.unique);
+		fail_msg("an answer of %zu bytes says len %u, error %d, unique %ju", request->written, out.len,
+		         out.error, (uintmax_t)out.unique);
 	len = out.len - sizeof out;
 	if (len > reply_room)
 		fail_msg("an answer of %zu bytes where %zu were expected", len, reply_room);
@@ -856,7 +863,8 @@ static int call_entry(struct fs_client *client, uint32_t opcode, uint64_t nodeid
 	r = call_fixed(client, opcode, nodeid, args, args_len, payload, payload_len, entry, sizeof *entry);
 	if (node)
 		*node = r == 0 ? entry->nodeid : 0;
-	return r;
+	/* An entry without a node says, and lets a guest remember, that there is none of that name. */
+	return r == 0 && entry->nodeid == 0 ? -ENOENT : r;
 }
 
 int fs_lookup(struct fs_client *client, uint64_t parent, const char *name, uint64_t *node, struct fuse_entry_out *entry)
@@ -1139,7 +1147,12 @@ ssize_t fs_copy_file_range(struct fs_client *client, uint64_t node, uint64_t fh,
                            uint64_t to_fh, uint64_t to_offset, uint64_t len)
 {
 	const struct fuse_copy_file_range_in in = {
-		.fh_in = fh, .off_in = offset, .nodeid_out = to_node, .fh_out = to_fh, .off_out = to_offset, .len = len,
+		.fh_in = fh,
+		.off_in = offset,
+		.nodeid_out = to_node,
+		.fh_out = to_fh,
+		.off_out = to_offset,
+		.len = len,
 	};
 	struct fuse_write_out out;
 	int r = call_fixed(client, FUSE_COPY_FILE_RANGE, node, &in, sizeof in, NULL, 0, &out, sizeof out);
@@ -1258,7 +1271,8 @@ int fs_setxattr(struct fs_client *client, uint64_t node, const char *name, const
 	memcpy(payload, name, name_len);
 	if (size)
 		memcpy(payload + name_len, value, size);
-	r = call_fixed(client, FUSE_SETXATTR, node, &in, FUSE_COMPAT_SETXATTR_IN_SIZE, payload, name_len + size, NULL, 0);
+	r = call_fixed(client, FUSE_SETXATTR, node, &in, FUSE_COMPAT_SETXATTR_IN_SIZE, payload, name_len + size, NULL,
+	               0);
 	free(payload);
 	return r;
 }
@@ -1291,7 +1305,11 @@ int fs_setupmapping(struct fs_client *client, uint64_t node, uint64_t fh, uint64
                     uint64_t window_offset, uint64_t flags)
 {
 	const struct fuse_setupmapping_in in = {
-		.fh = fh, .foffset = file_offset, .len = len, .flags = flags, .moffset = window_offset,
+		.fh = fh,
+		.foffset = file_offset,
+		.len = len,
+		.flags = flags,
+		.moffset = window_offset,
 	};
 
 	return call_fixed(client, FUSE_SETUPMAPPING, node, &in, sizeof in, NULL, 0, NULL, 0);

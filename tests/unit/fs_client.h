@@ -11,9 +11,10 @@
  *     fs_end(&client);                                     checks that nothing is left over; removes the folder
  *
  * THREADS. The thread that calls fs_begin() is the home loop: it runs queue_notify, done() and deferred calls while it
- * waits in fs_call() or fs_wait(). Jobs are run by real worker threads, or where `client.inline_jobs` is set by the home
- * thread itself, one by one, when it waits: that is deterministic. Another thread may call, too, once it has said
- * fs_thread(client, queue): it is the loop of that queue then, as with `io_threads` (options: queues = N). One thread a queue.
+ * waits in fs_call() or fs_wait(). Jobs are run by real worker threads, or where `client.inline_jobs` is set by the
+ * home thread itself, one by one, when it waits: that is deterministic. Another thread may call, too, once it has said
+ * fs_thread(client, queue): it is the loop of that queue then, as with `io_threads` (options: queues = N). One thread a
+ * queue.
  *
  * What goes wrong in the harness itself is fail_msg(). Returns are 0 (or a count where it says so) and -errno as the
  * guest gets it.
@@ -78,8 +79,8 @@ struct fs_request;
 
 /* ---- life ---- */
 
-/* create, config, realize, start, activate, INIT with all that Linux asks for. `folder` NULL: a new scratch one. `options`
- * as in a file, without path and tag (they may stand there). */
+/* create, config, realize, start, activate, INIT with all that Linux asks for. `folder` NULL: a new scratch one.
+ * `options` as in a file, without path and tag (they may stand there). */
 void fs_begin(struct fs_client *client, const char *folder, const char *options);
 /* Up to realize; the result of what failed first, with client->error; then only fs_end(). */
 int fs_try(struct fs_client *client, const char *folder, const char *options);
@@ -92,6 +93,8 @@ void fs_end(struct fs_client *client);
 void fs_reset(struct fs_client *client);
 /* This thread is the loop of `queue` (1..) from now on. */
 void fs_thread(struct fs_client *client, unsigned queue);
+/* The device's configuration space, as far as it was set. */
+const void *fs_config_space(const struct fs_client *client);
 /* A counter of the plugin's. */
 uint64_t fs_counter(struct fs_client *client, const char *name);
 
@@ -119,7 +122,8 @@ int fs_raw(struct fs_client *client, unsigned queue, const struct iovec *readabl
 
 int fs_init(struct fs_client *client, uint32_t minor, uint64_t flags, uint32_t max_readahead);
 int fs_destroy(struct fs_client *client);
-int fs_lookup(struct fs_client *client, uint64_t parent, const char *name, uint64_t *node, struct fuse_entry_out *entry);
+int fs_lookup(struct fs_client *client, uint64_t parent, const char *name, uint64_t *node,
+              struct fuse_entry_out *entry);
 /* A path of any depth from the root, one step at a time; steps are forgotten again. */
 int fs_walk(struct fs_client *client, const char *path, uint64_t *node);
 void fs_forget(struct fs_client *client, uint64_t node, uint64_t n);

@@ -195,6 +195,37 @@ static void a_file_that_cannot_be_mapped_leaves_zeroed_ram(void **state)
 	memory_destroy(memory);
 }
 
+static void buffers_are_found_in_windows_too(void **state)
+{
+	static uint8_t first[4096], second[8192];
+	struct memory *memory;
+	struct error err;
+	unsigned n = 2;
+
+	(void)state;
+	assert_int_equal(memory_create(MIB, false, &memory, &err), 0);
+	assert_int_equal(memory_window_add(memory, 8 * GIB, sizeof first, first), 0);
+	assert_int_equal(memory_window_add(memory, 0, sizeof second, second), 1);
+	assert_ptr_equal(memory_buffer_at(memory, 4096, 1), memory_at(memory, 4096, 1));
+	assert_ptr_equal(memory_buffer_at(memory, 8 * GIB, sizeof first), first);
+	assert_ptr_equal(memory_buffer_at(memory, 8 * GIB + 4095, 1), first + 4095);
+	assert_null(memory_buffer_at(memory, 8 * GIB + 4095, 2));
+	assert_null(memory_buffer_at(memory, 8 * GIB - 1, 2));
+	assert_null(memory_buffer_at(memory, 8 * GIB + 1, UINT64_MAX));
+	assert_null(memory_at(memory, 8 * GIB, 1));
+	/* It is nowhere, then it is moved next to the other. */
+	assert_null(memory_buffer_at(memory, MIB, 1));
+	memory_window_move(memory, 1, 8 * GIB + sizeof first);
+	assert_ptr_equal(memory_buffer_at(memory, 8 * GIB + sizeof first, sizeof second), second);
+	assert_null(memory_buffer_at(memory, 8 * GIB + 4095, 2));
+	memory_window_move(memory, 0, 0);
+	assert_null(memory_buffer_at(memory, 8 * GIB, 1));
+	while (memory_window_add(memory, 0, sizeof first, first) >= 0)
+		n++;
+	assert_int_equal(n, MEMORY_MAX_WINDOWS);
+	memory_destroy(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +239,7 @@ int main(void)
 		cmocka_unit_test(a_mapped_file_is_seen_and_never_written),
 		cmocka_unit_test(mappings_that_are_unaligned_or_outside_are_refused),
 		cmocka_unit_test(a_file_that_cannot_be_mapped_leaves_zeroed_ram),
+		cmocka_unit_test(buffers_are_found_in_windows_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,12 @@ void plugged_start(struct plugged *plugged, struct board *board, const char *nam
 	struct error err = { .text = "" };
 	char file[4096];
 
-	*plugged = (struct plugged){ .environment = { .main = board->home, .vcpus = 1, .machine_name = "board" } };
+	/* One loop for all, which runs in board_settle(): a parallel device would have a thread of its own otherwise. */
+	*plugged = (struct plugged){ .environment = { .main = board->home,
+		                                      .loops = &board->home,
+		                                      .n_loops = 1,
+		                                      .vcpus = 1,
+		                                      .machine_name = "board" } };
 	plugged->config = read_config(name, entry);
 	snprintf(file, sizeof file, "%s/plugins/%s/.libs/%s.so", build ? build : ".", name, name);
 	if (plugin_load(file, &plugged->plugin, &err))
