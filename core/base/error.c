@@ -35,6 +35,13 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 	return code;
 }
 
+int error_prefix_place(struct error *err, int code, const char *file, unsigned line)
+{
+	if (!file)
+		return code;
+	return line ? error_prefix(err, code, "%s:%u: ", file, line) : error_prefix(err, code, "%s: ", file);
+}
+
 int error_suffix(struct error *err, int code, const char *fmt, ...)
 {
 	size_t used = strlen(err->text);

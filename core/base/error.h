@@ -22,6 +22,8 @@ __attribute__((format(printf, 3, 0))) int error_vset(struct error *err, int code
 
 /* Puts words in front of the text that a callee left ("FILE:LINE: "); returns code unchanged. */
 __attribute__((format(printf, 3, 4))) int error_prefix(struct error *err, int code, const char *fmt, ...);
+/* Puts "FILE:LINE: " in front, or "FILE: " where line is 0 (what no file has), or nothing where file is NULL. */
+int error_prefix_place(struct error *err, int code, const char *file, unsigned line);
 /* Puts words behind it ("; do this instead"), as far as there is room; returns code unchanged. */
 __attribute__((format(printf, 3, 4))) int error_suffix(struct error *err, int code, const char *fmt, ...);
 

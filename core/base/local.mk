@@ -28,6 +28,7 @@ tests_unit_log_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_log_test_LDADD = $(UNIT_LIBS)
 tests_unit_page_guard_test_SOURCES = tests/unit/page_guard_test.c
 tests_unit_page_guard_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_page_guard_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=madvise
 tests_unit_page_guard_test_LDADD = $(UNIT_LIBS)
 tests_unit_path_test_SOURCES = tests/unit/path_test.c
 tests_unit_path_test_CFLAGS = $(UNIT_CFLAGS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* loop-thread.c - see loop-thread.h. Called by core/vm (io_threads) and core/plugin (instances with a loop of their own). */
+/* loop-thread.c - see loop-thread.h. Called by core/vm (io_threads) and core/plugin (instances with loops of their own). */
 #include "core/base/loop-thread.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * loop-thread.h - an event loop with a thread of its own. Made, started, stopped and freed by one thread.
  *
- * The thread takes no signals: those are the main thread's. Only what it does itself it answers for (SIGBUS, page-guard.h).
+ * The thread takes no signals: those are the main thread's. But for SIGBUS, which it has caused itself (page-guard.h).
  */
 #ifndef CAPSA_BASE_LOOP_THREAD_H
 #define CAPSA_BASE_LOOP_THREAD_H

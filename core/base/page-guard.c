@@ -4,8 +4,8 @@
  * core/vm (the order of handlers), and by the kernel.
  *
  * Theory of operation: the table holds pointers to ranges. `readers` counts who may hold one: a handler or a search
- * counts itself, then loads; page_guard_free() takes the pointer out, then waits until nobody counts. So a reader needs no
- * lock, and a handler never waits.
+ * counts itself, then loads; page_guard_free() takes the pointer out, then waits until nobody counts. So a reader needs
+ * no lock, and a handler never waits.
  *
  * A replaced page is one bit in `pages`, and its word one bit in `words`, so that taking the notes does not read
  * through all of a large range. Bits are set bottom up and taken top down: none is lost. Both are mapped, not
@@ -14,9 +14,10 @@
  * The handler replaces what was touched without looking again: it cannot know whether reading or writing failed. So
  * it may hit a page that somebody has mapped anew meanwhile; the note tells the owner.
  *
- * A page replaced alone may split a mapping in three, and the kernel allows so many mappings (vm.max_map_count), which a
- * guest could use up by touching every other page. So all that follows in its piece and cannot be read either is replaced
- * with it: that grows together with what was replaced before. Where no mapping is left, the whole piece is replaced.
+ * A page replaced alone may split a mapping in three, and the kernel allows so many mappings (vm.max_map_count), which
+ * a guest could use up by touching every other page. So all that follows in its piece and cannot be read either is
+ * replaced with it: that grows together with what was replaced before. Where no mapping is left, the whole piece is
+ * replaced.
  */
 #include "core/base/page-guard.h"
 
@@ -172,7 +173,7 @@ static void on_bus_error(int signo, siginfo_t *info, void *context)
 	}
 	atomic_fetch_sub(&readers, 1);
 	if (!mended) {
-		/* The instruction runs again and meets the next handler; a signal that was sent does not come by itself. */
+		/* The instruction runs again and meets the next handler. A signal that was sent comes once. */
 		sigaction(SIGBUS, atomic_exchange(&in_front, false) ? &front : &base, NULL);
 		if (info->si_code <= 0)
 			raise(signo);
@@ -332,8 +333,8 @@ size_t page_guard_mend(void *at, size_t len, bool write)
 }
 
 /*
- * Three times through all pieces, from what is quick to what has consequences. mincore(2) says that all is in memory where the
- * process may not write the file, hence the second.
+ * Three times through all pieces, from what is quick to what has consequences. mincore(2) says that all is in memory
+ * where the process may not write the file, hence the second.
  */
 enum pass { PASS_NOT_IN_MEMORY, PASS_ALL, PASS_WRITE, PASSES };
 

@@ -15,10 +15,10 @@
  * knows must stand in a variable of the process: a table of the guarded ranges, in page-guard.c and nowhere else. The
  * handler reads it without a lock; who removes a range waits for the handlers that are at work.
  *
- * OTHER HANDLERS. A SIGBUS that is not for a guarded range, or that a process has sent, goes to the action that was there
- * before, and by default ends the process as if nothing had been in between. Who comes later (the console plugin puts the
- * terminal's modes back before capsa crashes; AddressSanitizer comes earlier) would take a guarded page for a crash:
- * page_guard_to_front() goes before them, page_guard_step_back() lets them leave in order. A thread that blocks
+ * OTHER HANDLERS. A SIGBUS that is not for a guarded range, or that a process has sent, goes to the action that was
+ * there before, and by default ends the process as if nothing had been in between. Who comes later (the console plugin
+ * puts the terminal's modes back before capsa crashes; AddressSanitizer comes earlier) would take a guarded page for a
+ * crash: page_guard_to_front() goes before them, page_guard_step_back() lets them leave in order. A thread that blocks
  * SIGBUS is killed by it, whoever handles it, so no thread may.
  */
 #ifndef CAPSA_BASE_PAGE_GUARD_H
@@ -42,8 +42,9 @@ void page_guard_to_front(void);
 void page_guard_step_back(void);
 
 /*
- * Guards [at, at+len), a mapping of the caller's of whole pieces, readable and writable. Adds to `event_fd` (an eventfd,
- * the caller's, not blocking) whenever pages were replaced. 0, -ENOMEM, -ENOSPC: PAGE_GUARD_MAX are guarded. Main thread.
+ * Guards [at, at+len), a mapping of the caller's of whole pieces, readable and writable. Adds to `event_fd` (an
+ * eventfd, the caller's, not blocking) whenever pages were replaced. 0, -ENOMEM, -ENOSPC: PAGE_GUARD_MAX are guarded.
+ * Main thread.
  */
 int page_guard_new(void *at, size_t len, int event_fd, struct page_guard **out);
 /* After it nothing is replaced any more: before the range is unmapped. NULL is fine. Main thread. */
@@ -88,8 +89,8 @@ enum page_guard_found {
 enum page_guard_found page_guard_search(struct page_guard_search *search);
 
 /*
- * Takes one run of replaced pages out of the notes: bytes from the range's start. false: there is none (any more). One thread
- * at a time.
+ * Takes one run of replaced pages out of the notes: bytes from the range's start. false: there is none (any more). One
+ * thread at a time.
  */
 bool page_guard_take(struct page_guard *guard, size_t *offset, size_t *len);
 

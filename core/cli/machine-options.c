@@ -57,6 +57,36 @@ static int set_net(const char *argument)
 	return -EINVAL;
 }
 
+static int add_share(struct machine_options *options, const char *argument, bool is_root)
+{
+	const struct share *before = options->sandbox.shares;
+	size_t n = options->sandbox.n_shares;
+	struct share *shares;
+	struct error err;
+
+	for (size_t i = 0; is_root && i < n; i++)
+		if (before[i].is_root) {
+			fail(EXIT_CAPSA, "--root: a machine has one root; --share takes more folders");
+			return -EINVAL;
+		}
+	if (!options->arena)
+		options->arena = arena_new();
+	shares = options->arena ? arena_alloc(options->arena, n + 1, sizeof *shares) : NULL;
+	if (!shares) {
+		fail(EXIT_CAPSA, "no memory");
+		return -ENOMEM;
+	}
+	if (share_parse(argument, is_root, options->arena, &shares[n], &err)) {
+		fail(EXIT_CAPSA, "%s", err.text);
+		return -EINVAL;
+	}
+	if (n > 0)
+		memcpy(shares, before, n * sizeof *shares);
+	options->sandbox.shares = shares;
+	options->sandbox.n_shares = n + 1;
+	return 1;
+}
+
 int machine_option(struct machine_options *options, int code, const char *argument)
 {
 	switch (code) {
@@ -77,10 +107,19 @@ int machine_option(struct machine_options *options, int code, const char *argume
 		return set_memory(options, argument);
 	case MACHINE_OPTION_NET:
 		return set_net(argument);
+	case MACHINE_OPTION_SHARE:
+		return add_share(options, argument, false);
+	case MACHINE_OPTION_ROOT:
+		return add_share(options, argument, true);
 	case MACHINE_OPTION_TRACE:
 		options->trace = argument;
 		return 1;
 	default:
 		return 0;
 	}
+}
+
+void machine_options_free(struct machine_options *options)
+{
+	arena_free(options->arena);
 }

@@ -160,6 +160,7 @@ static int run(int argc, char **argv)
 	status = run_command(run);
 out:
 	command_options_free(&run->command);
+	machine_options_free(&run->machine);
 	free(run);
 	return status;
 }

@@ -97,18 +97,25 @@ static int run(int argc, char **argv)
 	static const struct option options[] = { MACHINE_OPTIONS, { NULL, 0, NULL, 0 } };
 	struct machine_options machine = { .quiet = false };
 	struct progress progress;
-	int c;
+	int c, status = EXIT_USAGE;
 
 	while ((c = getopt_long(argc, argv, "+" MACHINE_LETTERS, options, NULL)) != -1)
 		if (machine_option(&machine, c, optarg) <= 0)
-			return EXIT_USAGE;
-	if (optind < argc)
-		return verb_usage(&verb_start, "start takes no command: `capsa exec` runs some in the machine");
-	if (!machine.sandbox.name && !machine.sandbox.file)
-		return verb_usage(&verb_start, "what is the machine to be called? --name N");
+			goto out;
+	if (optind < argc) {
+		verb_usage(&verb_start, "start takes no command: `capsa exec` runs some in the machine");
+		goto out;
+	}
+	if (!machine.sandbox.name && !machine.sandbox.file) {
+		verb_usage(&verb_start, "what is the machine to be called? --name N");
+		goto out;
+	}
 	verb_ignore_write_signals();
 	progress = progress_begin(machine.quiet);
-	return begin(&machine, &progress);
+	status = begin(&machine, &progress);
+out:
+	machine_options_free(&machine);
+	return status;
 }
 
 const struct verb verb_start = {

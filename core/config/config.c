@@ -662,7 +662,7 @@ int config_new(const char *label, struct config **out, struct error *err)
 	return 0;
 }
 
-int config_add_device(struct config *config, const char *text, struct error *err)
+int config_add_device(struct config *config, const char *text, const char *label, struct error *err)
 {
 	struct config_device *devices = arena_alloc(config->arena, config->n_devices + 1, sizeof *devices);
 	struct capsa_value entry;
@@ -671,7 +671,7 @@ int config_add_device(struct config *config, const char *text, struct error *err
 
 	if (!devices)
 		return no_memory(err);
-	rc = read_config_text(text, config->arena, &entry, err);
+	rc = read_config_text(text, label, config->arena, &entry, err);
 	if (rc)
 		return rc;
 	if (n > 0)
@@ -679,7 +679,7 @@ int config_add_device(struct config *config, const char *text, struct error *err
 	rc = take_device(config, &entry, &devices[n], err);
 	if (rc)
 		return rc;
-	devices[n].file = config->file;
+	devices[n].file = label ? label : config->file;
 	devices[n].line = 0;
 	if (!devices[n].name && name_device(config, devices, n + 1, n))
 		return no_memory(err);

@@ -103,8 +103,12 @@ int config_read(const char *file, struct config **out, struct error *err);
  * it wants (strings in config->arena). 0 or -errno with err.
  */
 int config_new(const char *label, struct config **out, struct error *err);
-/* Adds the device whose keys are `text`, written as in a file: `plugin = "rng"; name = "...";`. 0 or -errno with err. */
-int config_add_device(struct config *config, const char *text, struct error *err);
+/*
+ * Adds the device whose keys are `text`, written as in a file: `plugin = "rng"; name = "...";`. `label` is what messages
+ * about it begin with in place of a file (NULL: the configuration's), and lives as long as `config`. 0 or -errno with
+ * err.
+ */
+int config_add_device(struct config *config, const char *text, const char *label, struct error *err);
 void config_free(struct config *config);
 /* Whether it can be the name of a machine or of a device: [A-Za-z0-9][A-Za-z0-9._-]{0,63}. */
 bool config_name_is_valid(const char *name);

@@ -38,7 +38,7 @@ __attribute__((format(printf, 3, 4))) static int device_error(const struct confi
 	va_start(args, fmt);
 	error_vset(err, EINVAL, fmt, args);
 	va_end(args);
-	return error_prefix(err, -EINVAL, "%s:%u: ", device->file, device->line);
+	return error_prefix_place(err, -EINVAL, device->file, device->line);
 }
 
 /* How many keys, or -EINVAL where the table cannot be right. */
@@ -83,7 +83,7 @@ static int parse_default(const struct config *config, const struct capsa_key *ke
 		text = text_format("value = %s;", key->default_text);
 		if (!text)
 			return no_memory(err);
-		rc = read_config_text(text, arena, &root, err);
+		rc = read_config_text(text, NULL, arena, &root, err);
 		free(text);
 		if (rc)
 			return rc;
@@ -118,10 +118,10 @@ static int fill_absent(const struct config *config, const struct config_device *
 	if (!key->default_text)
 		return 0;
 	rc = parse_default(config, key, arena, out, err);
-	if (rc)
-		error_prefix(err, rc, "%s:%u: a fault of the plugin %s: the default of its key \"%s\": ", device->file,
-		             device->line, plugin, key->name);
-	return rc;
+	if (!rc)
+		return 0;
+	error_prefix(err, rc, "a fault of the plugin %s: the default of its key \"%s\": ", plugin, key->name);
+	return error_prefix_place(err, rc, device->file, device->line);
 }
 
 static int unknown_key(const struct capsa_value *value, const char *plugin, const struct capsa_key *keys, size_t n,
@@ -221,6 +221,7 @@ static bool is_same(const struct capsa_value *a, const struct capsa_value *b)
 int keys_check_unique(const struct keys_values *earlier, const struct keys_values *later, struct error *err)
 {
 	const struct config_device *first = earlier->device, *second = later->device;
+	struct error place = { "" };
 	size_t i, k;
 
 	for (i = 0; i < later->n; i++)
@@ -230,11 +231,13 @@ int keys_check_unique(const struct keys_values *earlier, const struct keys_value
 			if (!earlier->keys[k].unique || strcmp(earlier->keys[k].name, later->keys[i].name) ||
 			    !is_same(a, b))
 				continue;
-			error_set(err, EEXIST, "key \"%s\"%s: device %s at %s:%u has the same value; give each its own",
-			          b->name, b->file ? "" : " (its default)", first->name,
-			          a->file ? a->file : first->file, a->file ? a->line : first->line);
-			return error_prefix(err, -EEXIST, "%s:%u: ", b->file ? b->file : second->file,
-			                    b->file ? b->line : second->line);
+			error_prefix_place(&place, 0, a->file ? a->file : first->file,
+			                   a->file ? a->line : first->line);
+			place.text[strlen(place.text) - strlen(": ")] = '\0';
+			error_set(err, EEXIST, "key \"%s\"%s: device %s at %s has the same value; give each its own",
+			          b->name, b->file ? "" : " (its default)", first->name, place.text);
+			return error_prefix_place(err, -EEXIST, b->file ? b->file : second->file,
+			                          b->file ? b->line : second->line);
 		}
 	return 0;
 }

@@ -82,9 +82,7 @@ static int syntax_error(const struct source *source, const config_t *config, str
 	else if (!strcmp(text, "mismatched element type in array"))
 		text = "an array [ ... ] holds values of one type; write a list ( ... ) for several";
 	error_set(err, EINVAL, "%s", text);
-	if (place.file)
-		error_prefix(err, 0, "%s:%u: ", place.file, place.line);
-	return -EINVAL;
+	return error_prefix_place(err, -EINVAL, place.file, place.line);
 }
 
 static int copy_tree(const struct source *source, struct arena *arena, struct capsa_value *root, struct error *err)
@@ -115,10 +113,11 @@ int read_config_file(const char *file, struct arena *arena, struct capsa_value *
 	return rc;
 }
 
-int read_config_text(const char *text, struct arena *arena, struct capsa_value *root, struct error *err)
+int read_config_text(const char *text, const char *label, struct arena *arena, struct capsa_value *root,
+                     struct error *err)
 {
 	struct source source;
-	int rc = source_from_text(&source, text, arena, err);
+	int rc = source_from_text(&source, text, label, arena, err);
 
 	if (!rc)
 		rc = copy_tree(&source, arena, root, err);

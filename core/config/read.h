@@ -14,7 +14,8 @@
  */
 int read_config_file(const char *file, struct arena *arena, struct capsa_value *root, struct error *err);
 
-/* The same for a text, without includes; values have no file, and err says no place. */
-int read_config_text(const char *text, struct arena *arena, struct capsa_value *root, struct error *err);
+/* The same for a text, without includes: `label` (or NULL) stands for its file in values and messages, with line 0. */
+int read_config_text(const char *text, const char *label, struct arena *arena, struct capsa_value *root,
+                     struct error *err);
 
 #endif

@@ -409,11 +409,11 @@ int source_read(struct source *source, const char *file_name, struct arena *aren
 	return rc;
 }
 
-int source_from_text(struct source *source, const char *text, struct arena *arena, struct error *err)
+int source_from_text(struct source *source, const char *text, const char *label, struct arena *arena, struct error *err)
 {
 	struct open_file file = { .at = text, .end = text + strlen(text), .line = 1 };
 
-	*source = (struct source){ .arena = arena };
+	*source = (struct source){ .arena = arena, .label = label };
 	return copy_file(source, &file, err);
 }
 
@@ -425,9 +425,11 @@ void source_free(struct source *source)
 
 struct source_place source_place(const struct source *source, unsigned line)
 {
-	if (!source->n_places)
-		return (struct source_place){ NULL, 0 };
+	struct source_place place = { NULL, 0 };
+
 	if (line < 1)
 		line = 1;
-	return source->places[line > source->n_places ? source->n_places - 1 : line - 1];
+	if (source->n_places)
+		place = source->places[line > source->n_places ? source->n_places - 1 : line - 1];
+	return place.file ? place : (struct source_place){ source->label, 0 };
 }

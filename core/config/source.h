@@ -25,8 +25,8 @@ enum {
 
 /* Where a line of the text came from. */
 struct source_place {
-	const char *file; /* the user's words for it; NULL: a text that is no file */
-	unsigned line;
+	const char *file; /* the user's words for it; of a text that is no file: its label, which may be NULL */
+	unsigned line;    /* 0: of such a text */
 };
 
 struct source {
@@ -36,6 +36,7 @@ struct source {
 	size_t n_places, places_room;
 	size_t n_files, n_keys;
 	unsigned nesting;
+	const char *label;   /* what stands for the name of a text that is no file */
 	struct arena *arena; /* file names */
 };
 
@@ -44,8 +45,9 @@ struct source {
  * due after a failure, too. 0 or -errno with err = "FILE:LINE: ..." or "FILE: ...".
  */
 int source_read(struct source *source, const char *file, struct arena *arena, struct error *err);
-/* The same for a text; includes are refused. */
-int source_from_text(struct source *source, const char *text, struct arena *arena, struct error *err);
+/* The same for a text, which `label` (or NULL) is the name of; includes are refused. */
+int source_from_text(struct source *source, const char *text, const char *label, struct arena *arena,
+                     struct error *err);
 void source_free(struct source *source);
 
 /* Where line `line` (from 1) of the text came from; behind the end: the last line. */

@@ -19,9 +19,7 @@ int value_error(const struct capsa_value *value, struct error *err, const char *
 	va_start(args, fmt);
 	error_vset(err, EINVAL, fmt, args);
 	va_end(args);
-	if (value->file)
-		error_prefix(err, 0, "%s:%u: ", value->file, value->line);
-	return -EINVAL;
+	return error_prefix_place(err, -EINVAL, value->file, value->line);
 }
 
 static void describe(const struct capsa_value *value, char *buf, size_t len)

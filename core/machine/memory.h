@@ -6,9 +6,9 @@
  * of KVM: machine.c registers the ranges as slots, tests use it without a machine. Any
  * thread may translate; nothing changes once the machine runs, but where windows lie.
  *
- * A window is memory of a device (virtio shared memory: files). A guest may hand a buffer in it to another device, as who
- * reads from a disk into a mapped file does, so that buffers are looked for there too (memory_buffer_at()). Nothing
- * else is: rings and tables lie in RAM.
+ * A window is memory of a device (virtio shared memory: files). A guest may hand a buffer in it to another device, as
+ * who reads from a disk into a mapped file does, so that buffers are looked for there too (memory_buffer_at()).
+ * Nothing else is: rings and tables lie in RAM.
  */
 #ifndef CAPSA_MACHINE_MEMORY_H
 #define CAPSA_MACHINE_MEMORY_H

@@ -16,7 +16,7 @@
  * EFAULT means that the guest has touched a page without anything behind it, and that the instruction has not been
  * executed. Where `fault` has mended some page, or is not done with searching, the vCPU runs on: either that was the
  * page, or EFAULT comes again. Where it found nothing, another vCPU may have been faster, so only the third time in
- * a row is the end. Each turn is bounded and looks at `leave`, so that such a vCPU can be ended and paused like any other.
+ * a row is the end. Each turn is bounded and looks at `leave`: such a vCPU can be ended and paused like any other.
  */
 #include "core/machine/vcpu.h"
 

@@ -34,9 +34,9 @@ struct vcpu_setup {
 	/* Once for each vcpu_pause(): it stands still, or has ended. The vCPU's thread, or within vcpu_pause(). */
 	void (*paused)(void *ctx);
 	/*
-	 * KVM_RUN said EFAULT: a page of the guest's has nothing behind it, maybe of a file that somebody has truncated. Puts
-	 * something there; `run` may tell where, else it searches, from where `search` stands. The vCPU's thread. NULL: there is
-	 * nothing to be done.
+	 * KVM_RUN said EFAULT: a page of the guest's has nothing behind it, maybe of a file that somebody has truncated.
+	 * Puts something there; `run` may tell where, else it searches, from where `search` stands. The vCPU's thread.
+	 * NULL: there is nothing to be done.
 	 */
 	enum page_guard_found (*fault)(void *ctx, const struct kvm_run *run, struct page_guard_search *search);
 	void *ctx;

@@ -11,8 +11,8 @@
  * forgotten the question: activate releases everything, and who still has no room holds again.
  *
  * All of it runs on the object's own loop, or on the main thread while that loop does not run the instance's code.
- * Only for the extra loops with queues of PARALLEL instances, which run all the time, is the main thread's wish carried over
- * there.
+ * Only for the extra loops with queues of PARALLEL instances, which run all the time, is the main thread's wish
+ * carried over there.
  */
 #include "core/plugin/instance.h"
 

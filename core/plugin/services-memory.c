@@ -8,8 +8,8 @@
  * not stop the machine; they cost memory up to the window's size. Any thread.
  *
  * FAULTS. Somebody may truncate a file whose pages the guest has in its window. Each window is guarded
- * (core/base/page-guard.h): pages that have nothing behind them become anonymous ones, on whatever thread that shows, and
- * the eventfd wakes the home loop, which counts, says so at most once a minute, and tells the plugin.
+ * (core/base/page-guard.h): pages that have nothing behind them become anonymous ones, on whatever thread that shows,
+ * and the eventfd wakes the home loop, which counts, says so at most once a minute, and tells the plugin.
  */
 #include "core/plugin/instance.h"
 
@@ -37,9 +37,10 @@ static void tell_user(struct plugin_device *d)
 	if (d->fault_told_at && now - d->fault_told_at < FAULT_LINE_EVERY)
 		return;
 	d->fault_told_at = now;
-	log_warning("%s: a file in its shared memory is shorter than it was, or cannot be read or written; the guest has "
-	            "zeros there",
-	            d->name);
+	log_warning(
+		"%s: a file in its shared memory is shorter than it was, or cannot be read or written; the guest has "
+		"zeros there",
+		d->name);
 }
 
 /* Tells of faults in window i, of at most `budget`; how many there were. */

@@ -16,7 +16,7 @@ enum lifeline_word {
 	LIFELINE_READY = 'r', /* the first time: an array of struct timeline_event */
 	LIFELINE_FREE = 'f',
 	LIFELINE_ENDED = 'e',   /* three strings: how (api_end_name), why or "", the console's last lines or "" */
-	LIFELINE_REFUSED = 'x', /* text: why there is no machine */
+	LIFELINE_REFUSED = 'x', /* text: why there is no machine, or not the one that was wanted; it ends */
 	/* The maker's: go on without me. Its end of the socket pair closed without it: end. */
 	LIFELINE_GO = 'g',
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* link.c - see link.h. Called by core/sandbox/sandbox.c; owns the connection. */
+/* link.c - see link.h. Called by sandbox-machine.c; owns the connection. */
 #include "core/sandbox/link.h"
 
 #include <errno.h>
@@ -9,9 +9,13 @@
 
 #include "core/base/log.h"
 
+/* A guest mounts in milliseconds; one whose host is busy gets there by then. Else somebody would wait for ever. */
+#define MOUNT_MS (60 * 1000)
+
 struct link {
 	struct reactor *reactor;
 	struct vsock *vsock;
+	struct mounts *mounts;
 	struct link_events events;
 	void *ctx;
 	struct client *client;
@@ -27,13 +31,24 @@ static void let_in(struct link *l, bool in)
 	vsock_release(l->vsock, AGENT_PORT, !in);
 }
 
-static void agent_ready(void *ctx, const struct client_times *times)
+static void mounted(void *ctx, const char *failure)
 {
 	struct link *l = ctx;
 
+	if (failure && !l->events.mount_failed(l->ctx, failure))
+		return;
 	let_in(l, true);
 	if (l->events.ready)
-		l->events.ready(l->ctx, times);
+		l->events.ready(l->ctx);
+}
+
+static void agent_greeted(void *ctx, const struct client_times *times)
+{
+	struct link *l = ctx;
+
+	if (l->events.greeted)
+		l->events.greeted(l->ctx, times);
+	mounts_ask(l->mounts, l->client, MOUNT_MS, mounted, l);
 }
 
 static void close_over(void *ctx)
@@ -52,6 +67,7 @@ static void agent_ended(void *ctx, int code, const char *why)
 	if (code != -EPIPE && !l->warned)
 		log_warning("%s", why); /* the guest can do so any number of times */
 	l->warned |= code != -EPIPE;
+	mounts_forget(l->mounts);
 	client_close(l->over);
 	l->over = l->client;
 	l->client = NULL;
@@ -63,7 +79,7 @@ static void agent_ended(void *ctx, int code, const char *why)
 
 static void accepted(void *ctx, int fd)
 {
-	static const struct client_events events = { .ready = agent_ready, .ended = agent_ended };
+	static const struct client_events events = { .ready = agent_greeted, .ended = agent_ended };
 	struct link *l = ctx;
 	struct error err;
 
@@ -79,8 +95,8 @@ static void accepted(void *ctx, int fd)
 	}
 }
 
-int link_open(struct reactor *reactor, struct vsock *vsock, const struct link_events *events, void *ctx,
-              struct link **out, struct error *err)
+int link_open(struct reactor *reactor, struct vsock *vsock, struct mounts *mounts, const struct link_events *events,
+              void *ctx, struct link **out, struct error *err)
 {
 	struct link *l = calloc(1, sizeof *l);
 
@@ -88,6 +104,7 @@ int link_open(struct reactor *reactor, struct vsock *vsock, const struct link_ev
 		return error_set(err, ENOMEM, "no memory");
 	l->reactor = reactor;
 	l->vsock = vsock;
+	l->mounts = mounts;
 	l->events = *events;
 	l->ctx = ctx;
 	l->close_call = reactor_call_add(reactor, close_over, l);
@@ -104,6 +121,7 @@ void link_close(struct link *l)
 	if (!l)
 		return;
 	vsock_serve(l->vsock, AGENT_PORT, NULL, NULL);
+	mounts_forget(l->mounts);
 	client_close(l->client);
 	client_close(l->over);
 	reactor_call_remove(l->close_call);

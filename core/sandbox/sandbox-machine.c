@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sandbox-machine.c - what makes a machine a sandbox, in the machine's own process: the link to its agent, and the
- * lifeline to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on
+ * sandbox-machine.c - what makes a machine a sandbox, in the machine's own process: the link to its agent, what the
+ * agent mounts, and the lifeline to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on
  * the main loop.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/log.h"
 #include "core/sandbox/lifeline.h"
 #include "core/sandbox/link.h"
 #include "core/sandbox/sandbox.h"
@@ -23,7 +25,8 @@ struct sandbox_machine {
 	int lifeline; /* -1: none, or not any more */
 	struct reactor_watch *watch;
 	struct link *link;
-	bool was_ready;
+	struct mounts *mounts;
+	bool was_greeted, was_ready, told_mounts;
 };
 
 static void say(struct sandbox_machine *m, enum lifeline_word word, const void *payload, size_t len)
@@ -80,7 +83,32 @@ static void mark_guest_times(struct sandbox_machine *m, const struct client_time
 	timeline_mark(timeline, "agent ready", now);
 }
 
-static void agent_ready(void *ctx, const struct client_times *times)
+static void agent_greeted(void *ctx, const struct client_times *times)
+{
+	struct sandbox_machine *m = ctx;
+
+	if (!m->was_greeted)
+		mark_guest_times(m, times);
+	m->was_greeted = true;
+}
+
+/* Who made it for a command wants nothing else with it. Without one it lives, and its user is told once. */
+static bool mount_failed(void *ctx, const char *why)
+{
+	struct sandbox_machine *m = ctx;
+
+	if (m->lifeline >= 0 && !m->was_ready) {
+		say(m, LIFELINE_REFUSED, why, strlen(why));
+		vm_kill(m->vm);
+		return false;
+	}
+	if (!m->told_mounts)
+		log_warning("%s", why);
+	m->told_mounts = true;
+	return true;
+}
+
+static void agent_ready(void *ctx)
 {
 	struct sandbox_machine *m = ctx;
 	struct timeline_event events[TIMELINE_MARKS_MAX];
@@ -89,7 +117,8 @@ static void agent_ready(void *ctx, const struct client_times *times)
 	if (m->was_ready)
 		return;
 	m->was_ready = true;
-	mark_guest_times(m, times);
+	if (!mounts_is_empty(m->mounts))
+		timeline_mark(vm_timeline(m->vm), "shares mounted", timeline_now());
 	say(m, LIFELINE_READY, events, timeline_read(vm_timeline(m->vm), events) * sizeof events[0]);
 }
 
@@ -97,9 +126,11 @@ static void agent_ready(void *ctx, const struct client_times *times)
 
 static int on_begin(void *ctx, struct error *err)
 {
-	static const struct link_events events = { .ready = agent_ready };
+	static const struct link_events events = { .greeted = agent_greeted,
+		                                   .mount_failed = mount_failed,
+		                                   .ready = agent_ready };
 	struct sandbox_machine *m = ctx;
-	int rc = link_open(vm_reactor(m->vm), vm_vsock(m->vm), &events, m, &m->link, err);
+	int rc = link_open(vm_reactor(m->vm), vm_vsock(m->vm), m->mounts, &events, m, &m->link, err);
 
 	if (rc)
 		return rc;
@@ -151,12 +182,56 @@ static const struct vm_hooks hooks = {
 	.end = on_end,
 };
 
+static const char *string_of(const struct vm *vm, size_t index, const char *key)
+{
+	const struct capsa_value *value = vm_device_value(vm, index, key);
+
+	return value && (value->type == CAPSA_TYPE_STRING || value->type == CAPSA_TYPE_PATH) ? value->string : "";
+}
+
+/* Those of its devices that a guest knows as virtio-fs, whichever plugin they are of, and that say where. */
+static int find_mounts(struct vm *vm, struct mounts **out, struct error *err)
+{
+	const struct config *config = vm_config(vm);
+	struct mounts_entry *entries = calloc(config->n_devices + 1, sizeof *entries);
+	size_t n = 0;
+	int rc;
+
+	if (!entries)
+		return error_set(err, ENOMEM, "no memory");
+	for (size_t i = 0; i < config->n_devices; i++) {
+		const struct capsa_value *readonly = vm_device_value(vm, i, "readonly"),
+					 *dax = vm_device_value(vm, i, "dax"), *mount = vm_device_value(vm, i, "mount");
+
+		if (vm_device_id(vm, i) != VIRTIO_ID_FS || !*string_of(vm, i, "mount"))
+			continue;
+		entries[n++] = (struct mounts_entry){
+			.tag = string_of(vm, i, "tag"),
+			.target = mount->string,
+			.path = string_of(vm, i, "path"),
+			.readonly = readonly && readonly->type == CAPSA_TYPE_BOOL && readonly->boolean,
+			.dax = dax && dax->type == CAPSA_TYPE_SIZE && dax->integer > 0,
+			.file = mount->file,
+			.line = mount->line,
+		};
+	}
+	rc = mounts_new(vm_reactor(vm), entries, n, out, err);
+	free(entries);
+	return rc;
+}
+
 int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **out, struct error *err)
 {
 	struct sandbox_machine *m = calloc(1, sizeof *m);
+	int rc;
 
 	if (!m)
 		return error_set(err, ENOMEM, "no memory");
+	rc = find_mounts(vm, &m->mounts, err);
+	if (rc) {
+		free(m);
+		return rc;
+	}
 	m->vm = vm;
 	m->lifeline = lifeline;
 	vm_set_hooks(vm, &hooks, m);
@@ -178,5 +253,6 @@ void sandbox_machine_free(struct sandbox_machine *m)
 		return;
 	if (m->lifeline >= 0)
 		close(m->lifeline);
+	mounts_free(m->mounts);
 	free(m);
 }

@@ -53,7 +53,7 @@ static int add_console(struct config *config, const char *folder, struct error *
 	                                 path)
 	                  : NULL;
 
-	return text ? config_add_device(config, text, err) : no_memory(err);
+	return text ? config_add_device(config, text, NULL, err) : no_memory(err);
 }
 
 /* A vsock of the user's has his CID and his socket; the agent's clients have one of ours in any case. */
@@ -117,7 +117,7 @@ static int add_devices(struct config *config, struct error *err)
 	if (!rc && !has_device(config, "console"))
 		rc = add_console(config, folder, err);
 	if (!rc && !has_device(config, "rng"))
-		rc = config_add_device(config, "plugin = \"rng\";", err);
+		rc = config_add_device(config, "plugin = \"rng\";", NULL, err);
 	if (!rc)
 		rc = add_vsock(config, folder, err);
 	free(folder);
@@ -155,6 +155,8 @@ int sandbox_plan_config(struct config *config, const struct sandbox_options *opt
 	if (!config->name)
 		config->name = arena_format(config->arena, "run-%ld", (long)getpid());
 	rc = config->name ? 0 : no_memory(err);
+	for (size_t i = 0; !rc && i < options->n_shares; i++)
+		rc = share_add(&options->shares[i], config, err);
 	if (!rc)
 		rc = add_devices(config, err);
 	if (!rc)

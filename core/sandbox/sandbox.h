@@ -17,6 +17,7 @@
 #include "core/base/error.h"
 #include "core/config/config.h"
 #include "core/sandbox/image.h"
+#include "core/sandbox/share.h"
 #include "core/base/timeline.h"
 #include "core/vm/vm.h"
 
@@ -31,6 +32,8 @@ struct sandbox_options {
 	const char *kernel; /* NULL: that of the file, or the default one */
 	unsigned cpus;      /* 0: those of the file, or 1 */
 	uint64_t memory;    /* bytes; 0: that of the file, or SANDBOX_MEMORY */
+	const struct share *shares; /* beside those of the file: n_shares of them */
+	size_t n_shares;
 	/* What takes long is said here. May be NULL. */
 	void (*progress)(void *ctx, const char *what);
 	void *ctx;
@@ -87,8 +90,8 @@ void sandbox_free(struct sandbox *sandbox);
 struct sandbox_machine;
 
 /*
- * Gives the vm an agent: hooks of its own (vm.h), the link. `lifeline`: -1 for a machine that nobody made. Freed after
- * vm_run().
+ * Gives the vm an agent: hooks of its own (vm.h), the link, what it mounts. `lifeline`: -1 for a machine that nobody
+ * made. Freed after vm_run(), before the vm. 0 or -errno with err.
  */
 int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **out, struct error *err);
 /* The last word to the maker, after vm_run(): how it ended ("failed") and why, or "". */

@@ -2,6 +2,7 @@
 /* vm-devices.c - walks every device of a vm through its life cycle (capsa-plugin.h). Called by vm.c and vm-run.c. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/page-guard.h"
 #include "core/vm/vm-private.h"
@@ -9,8 +10,7 @@
 /* Puts the entry's place in front; one that no file has (core/sandbox adds some) has no line. */
 static int at(const struct config_device *entry, int rc, struct error *err)
 {
-	return entry->line ? error_prefix(err, rc, "%s:%u: ", entry->file, entry->line)
-	                   : error_prefix(err, rc, "%s: ", entry->file);
+	return error_prefix_place(err, rc, entry->file, entry->line);
 }
 
 static int device_open(struct vm *vm, size_t index, struct error *err)
@@ -45,6 +45,16 @@ int vm_devices_open(struct vm *vm, struct error *err)
 	for (size_t i = 0; !rc && i < vm->config->n_devices; i++)
 		rc = device_open(vm, i, err);
 	return rc;
+}
+
+const struct capsa_value *vm_device_value(const struct vm *vm, size_t index, const char *key)
+{
+	const struct keys_values *values = &vm->devices[index].values;
+
+	for (size_t i = 0; i < values->n; i++)
+		if (strcmp(values->keys[i].name, key) == 0)
+			return values->values[i].type == CAPSA_TYPE_NONE ? NULL : &values->values[i];
+	return NULL;
 }
 
 void vm_devices_close(struct vm *vm)

@@ -155,6 +155,11 @@ void vm_set_hooks(struct vm *vm, const struct vm_hooks *hooks, void *ctx)
 	vm->hooks_ctx = ctx;
 }
 
+const struct config *vm_config(const struct vm *vm)
+{
+	return vm->config;
+}
+
 struct reactor *vm_reactor(struct vm *vm)
 {
 	return vm->reactor;

@@ -26,6 +26,8 @@ struct vm;
 int vm_open(const struct config *config, const char *append, struct vm **out, struct error *err);
 void vm_close(struct vm *vm);
 
+/* What it was made from. */
+const struct config *vm_config(const struct vm *vm);
 /* The command line that the guest will get. */
 const char *vm_cmdline(const struct vm *vm);
 /* Its files; vm_initrd: NULL where there is none. vm_kernel_version: as boot_kernel_version(). */
@@ -34,6 +36,11 @@ const char *vm_kernel_version(const struct vm *vm);
 const char *vm_initrd(const struct vm *vm);
 /* The virtio device ID of the `index`th device of its configuration. */
 uint32_t vm_device_id(const struct vm *vm, size_t index);
+/*
+ * What that device's entry says of `key`, or the key's default, of the type that its plugin declares. NULL: neither, or
+ * the plugin has no such key. Lives as long as the vm.
+ */
+const struct capsa_value *vm_device_value(const struct vm *vm, size_t index, const char *key);
 /* When its start got where. Others add their marks; any thread. */
 struct timeline *vm_timeline(struct vm *vm);
 /* Lines for `-v`, to standard output: what the machine will be made of. */

@@ -75,22 +75,12 @@ static uint32_t answer_flags(const struct share *share, int flags)
 
 /*
  * Opens the contents of a regular file's node for the guest. `wait` false: -EAGAIN where another process has a lease on
- * it (the host's Samba, say). A readonly share does not even leave a time of access behind, where we may ask for that.
+ * it (the host's Samba, say). O_NONBLOCK stays with the descriptor then: for reading and writing of regular files it
+ * has no meaning.
  */
 static int node_open(struct share *share, struct node *node, int flags, bool wait)
 {
-	int fd, extra = wait ? 0 : O_NONBLOCK;
-
-	if (share->options.readonly) {
-		fd = share_open_node(share, node, flags | extra | O_NOATIME);
-		if (fd != -EPERM)
-			goto opened;
-	}
-	fd = share_open_node(share, node, flags | extra);
-opened:
-	if (fd >= 0 && !wait)
-		fcntl(fd, F_SETFL, flags & (O_APPEND | O_NOATIME));
-	return fd;
+	return share_open_node(share, node, wait ? flags : flags | O_NONBLOCK);
 }
 
 /* O_TRUNC on its way: what was in the file is counted back, and set-id bits go where the guest's kernel says so. */

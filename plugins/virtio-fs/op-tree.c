@@ -371,7 +371,8 @@ int op_rename2(struct call *call)
 
 	/*
 	 * RENAME_WHITEOUT makes a device node, which is not the guest's to make here; overlayfs in the guest knows from
-	 * -EINVAL that it must do without. Whether the host's file system has the other two it says itself, with the same.
+	 * -EINVAL that it must do without. Whether the host's file system has the other two it says itself, with the
+	 * same.
 	 */
 	if (in->flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;

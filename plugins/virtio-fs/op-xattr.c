@@ -12,9 +12,9 @@
  *     system.*, ...  EOPNOTSUPP                         EOPNOTSUPP: no ACLs are offered (FUSE_POSIX_ACL)
  *
  * So a guest's root may give a file capabilities that mean something to the guest and nothing to the host. Sizes are
- * Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no paths here,
- * so that a file or directory is opened for it, and nothing else has any: neither do links and special files on Linux
- * have user.* attributes.
+ * Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no paths
+ * here, so that a file or directory is opened for it, and nothing else has any: neither do links and special files on
+ * Linux have user.* attributes.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -50,6 +50,7 @@ struct options {
 	uint32_t uid, gid; /* OWNER_SQUASH: to whom capsa's own user and group look like */
 	struct id_map uid_map, gid_map;
 	bool host_locks;
+	bool hide_submounts; /* all looks like one file system: overlayfs follows no mount in a layer (EREMOTE) */
 	uint64_t max_bytes, max_inodes; /* 0: no limit */
 	unsigned queues;                /* 0: as many as vCPUs */
 	unsigned workers;

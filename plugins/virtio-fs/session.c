@@ -40,8 +40,10 @@ static uint64_t offered(const struct share *share)
 	const struct options *options = &share->options;
 	uint64_t flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
 	                 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-	                 FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT;
+	                 FUSE_HANDLE_KILLPRIV_V2 | FUSE_INIT_EXT;
 
+	if (!options->hide_submounts)
+		flags |= FUSE_SUBMOUNTS;
 	if (options->cache == CACHE_AUTO)
 		flags |= FUSE_AUTO_INVAL_DATA;
 	if (options->cache == CACHE_ALWAYS)

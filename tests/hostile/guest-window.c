@@ -47,7 +47,8 @@ static uint32_t ask(uint32_t pages, bool map, bool watch)
 	window.desc[0] = (struct vring_desc){
 		.addr = (uintptr_t)request, .len = sizeof *request, .flags = VRING_DESC_F_NEXT, .next = 1
 	};
-	window.desc[1] = (struct vring_desc){ .addr = (uintptr_t)answer, .len = sizeof *answer, .flags = VRING_DESC_F_WRITE };
+	window.desc[1] =
+		(struct vring_desc){ .addr = (uintptr_t)answer, .len = sizeof *answer, .flags = VRING_DESC_F_WRITE };
 	device_offer(&window, 0);
 	device_wait_for_used(&window);
 	return *answer;
@@ -78,7 +79,7 @@ static void touch(const char *how, bool watch)
 	check(number_at(3) == 0x01010101 && number_at(101) == 0x01010101, how, "it can be written over its end");
 }
 
-/* As who reads a file past the page cache into another one that is mapped. The rings are those of one device at a time. */
+/* As who reads a file past the page cache into another one that is mapped. The rings are one device's at a time. */
 static void buffer_in_window(void)
 {
 	static struct device rng;
@@ -118,7 +119,7 @@ void window_faults(void)
 		told = ask(WINDOW_FILE_PAGES + 1, false, false);
 	while (told == 0);
 	check(told >= 5, "window", "the plugin is told");
-	/* Where interrupts may come, KVM has pages fetched while the processor waits, again and again until it succeeds. */
+	/* Where interrupts may come, KVM has a page fetched in the background, and again until that succeeds. */
 	__asm__ volatile("sti");
 	touch("window, interrupts on", true);
 	__asm__ volatile("cli");

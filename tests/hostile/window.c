@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* window.c - see window.h: the plugin "window". Its answers are how many pages it was told to have been without a file. */
+/* window.c - see window.h: the plugin "window". Its answers are how many pages it was told to have been without a file.
+ */
 #include "capsa-plugin.h"
 
 #include <errno.h>
@@ -62,8 +63,8 @@ static int fill(struct window *w)
 		if (pwrite(w->fd, &number, sizeof number, (off_t)i * PAGE) != sizeof number)
 			return -EIO;
 	}
-	return w->host->shared_memory_map(w->dev, 0, 0, WINDOW_FILE_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, w->fd,
-	                                  0);
+	return w->host->shared_memory_map(w->dev, 0, 0, WINDOW_FILE_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	                                  w->fd, 0);
 }
 
 static int window_realize(void *self, struct capsa_setup *setup)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * window.h - what the hostile guest (guest-window.c) asks of the test's plugin (window.c): a device with a file in its window,
- * which it cuts short as the guest says. In place of a file system and of somebody else on the host.
+ * window.h - what the hostile guest (guest-window.c) asks of the test's plugin (window.c): a device with a file in its
+ * window, which it cuts short as the guest says. In place of a file system and of somebody else on the host.
  */
 #ifndef CAPSA_TESTS_HOSTILE_WINDOW_H
 #define CAPSA_TESTS_HOSTILE_WINDOW_H

@@ -263,16 +263,23 @@ static void agent_get(struct test *t, void *to, size_t len)
 	}
 }
 
-struct agent_frame agent_hear(struct test *t, unsigned char first[16])
+struct agent_frame agent_hear_all(struct test *t, unsigned char *payload, size_t room)
 {
-	static unsigned char payload[AGENT_FRAME_MAX];
 	unsigned char header[AGENT_FRAME_SIZE];
 	struct agent_frame frame;
 
 	agent_get(t, header, sizeof header);
 	frame = agent_frame_decode(header);
-	assert_true(frame.length <= AGENT_FRAME_MAX);
+	assert_true(frame.length <= room);
 	agent_get(t, payload, frame.length);
+	return frame;
+}
+
+struct agent_frame agent_hear(struct test *t, unsigned char first[16])
+{
+	static unsigned char payload[AGENT_FRAME_MAX];
+	struct agent_frame frame = agent_hear_all(t, payload, sizeof payload);
+
 	if (first)
 		memcpy(first, payload, 16);
 	return frame;
@@ -297,17 +304,23 @@ bool agent_heard_all(struct test *t)
 
 /* ---- a test's begin and end ---- */
 
+void test_open_alone(struct test *t)
+{
+	memset(t, 0, sizeof *t);
+	t->agent = -1;
+	t->one.test = t->extra.test = t;
+	assert_int_equal(reactor_new(&t->reactor), 0);
+	t->turn = reactor_timer_add(t->reactor, turn_over, t);
+	assert_non_null(t->turn);
+}
+
 void test_open(struct test *t)
 {
 	static const struct client_events events = { .ready = on_ready, .ended = on_ended };
 	struct error err;
 	int ends[2];
 
-	memset(t, 0, sizeof *t);
-	t->one.test = t->extra.test = t;
-	assert_int_equal(reactor_new(&t->reactor), 0);
-	t->turn = reactor_timer_add(t->reactor, turn_over, t);
-	assert_non_null(t->turn);
+	test_open_alone(t);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	t->agent = ends[1];
 	assert_int_equal(client_open(t->reactor, ends[0], &events, t, &t->client, &err), 0);

@@ -54,6 +54,8 @@ struct test {
 /* Count in the struct told that is their context. Data must be bytes 'd', as agent_say_data() says them. */
 extern const struct client_channel_events test_channel_events;
 
+/* A reactor, and neither client nor agent: the test sets t->agent, and t->client where it has one. */
+void test_open_alone(struct test *t);
 /* A client and an agent, neither of which has said a word that was heard. */
 void test_open(struct test *t);
 /* The same, greeted by both, and channel 1 (t->one) opened by a request `type` that the agent has heard. */
@@ -88,6 +90,8 @@ void agent_greet(struct test *t);
 
 /* The next frame of the client. `first`: gets its payload's first bytes (others are thrown away), or NULL. */
 struct agent_frame agent_hear(struct test *t, unsigned char first[16]);
+/* The same with all of its payload, which must fit. */
+struct agent_frame agent_hear_all(struct test *t, unsigned char *payload, size_t room);
 /* It must be of this kind. */
 void agent_expect(struct test *t, uint32_t channel, unsigned type, unsigned stream);
 /* True: nothing of the client's is under way. */

@@ -101,11 +101,11 @@ static void sizes_are_bounded_as_linux_bounds_them(void **state)
 		assert_int_equal(fs_getxattr(&client, node, "user.big", back, sizeof back), XATTR_SIZE_MAX);
 	assert_int_equal(fs_setxattr(&client, node, "user.big", value, sizeof value, 0), -E2BIG);
 	/* A size that is not there. */
-	assert_int_equal(fs_call(&client, FUSE_SETXATTR, node, &greedy, FUSE_COMPAT_SETXATTR_IN_SIZE, "user.x\0v", 8, NULL,
-	                         0, NULL),
+	assert_int_equal(fs_call(&client, FUSE_SETXATTR, node, &greedy, FUSE_COMPAT_SETXATTR_IN_SIZE, "user.x\0v", 8,
+	                         NULL, 0, NULL),
 	                 -E2BIG);
-	assert_int_equal(fs_call(&client, FUSE_SETXATTR, node, &wrong, FUSE_COMPAT_SETXATTR_IN_SIZE, "user.x\0v", 8, NULL, 0,
-	                         NULL),
+	assert_int_equal(fs_call(&client, FUSE_SETXATTR, node, &wrong, FUSE_COMPAT_SETXATTR_IN_SIZE, "user.x\0v", 8,
+	                         NULL, 0, NULL),
 	                 -EINVAL);
 	/* A room that nobody allocates. */
 	assert_int_equal(fs_getxattr(&client, node, "user.a", back, sizeof back), 2000);

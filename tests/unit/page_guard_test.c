@@ -207,6 +207,42 @@ static void pieces_without_a_file_are_not_searched(void **state)
 	assert_nothing_taken();
 }
 
+/* A hole in a file on a disk that is full can be read, and not written to: played here by madvise(2). */
+static const unsigned char *full_disk_at;
+
+int __real_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice)
+{
+#ifdef MADV_POPULATE_WRITE
+	if (advice == MADV_POPULATE_WRITE && at == full_disk_at) {
+		full_disk_at = NULL;
+		errno = EFAULT;
+		return -1;
+	}
+#endif
+	return __real_madvise(at, len, advice);
+}
+
+static void a_search_ends_with_pages_that_cannot_be_written(void **state)
+{
+	begin(state);
+#ifndef MADV_POPULATE_WRITE
+	skip();
+#endif
+	full_disk_at = range + 700 * PAGE;
+	assert_int_equal(search_all(), 1);
+	assert_taken(700, 1);
+	assert_nothing_taken();
+	assert_int_equal(touch(range + 701 * PAGE), 'x');
+	/* Nobody writes to the file through a private mapping. */
+	page_guard_note(guard, 0, SIZE, PAGE_GUARD_NO_FILE);
+	page_guard_note(guard, 0, SIZE, PAGE_GUARD_PRIVATE);
+	full_disk_at = range + 800 * PAGE;
+	assert_int_equal(search_all(), 0);
+	full_disk_at = NULL;
+}
+
 /* ---- the kernel allows so many mappings ---- */
 
 static unsigned mappings_of_range(void)
@@ -218,7 +254,8 @@ static unsigned mappings_of_range(void)
 
 	assert_non_null(maps);
 	while (fgets(line, sizeof line, maps))
-		n += sscanf(line, "%lx-%lx", &from, &to) == 2 && to > (uintptr_t)range && from < (uintptr_t)range + SIZE;
+		n += sscanf(line, "%lx-%lx", &from, &to) == 2 && to > (uintptr_t)range &&
+		     from < (uintptr_t)range + SIZE;
 	fclose(maps);
 	return n;
 }
@@ -423,6 +460,7 @@ int main(void)
 		TEST(mending_looks_at_the_pages_that_it_is_given),
 		TEST(a_search_finds_all_that_has_nothing_behind_it),
 		TEST(pieces_without_a_file_are_not_searched),
+		TEST(a_search_ends_with_pages_that_cannot_be_written),
 		TEST(pages_that_are_touched_far_between_make_few_mappings),
 		TEST(other_bus_errors_still_kill),
 		TEST(who_takes_the_signal_later_gets_what_is_not_guarded),

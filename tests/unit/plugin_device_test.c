@@ -251,7 +251,7 @@ static void read_state(const char *callback)
 static void what_is_saved_is_what_is_restored(void **state)
 {
 	static const enum capsa_thread_model models[] = { CAPSA_THREAD_REACTOR, CAPSA_THREAD_WORKER,
-		                                           CAPSA_THREAD_PARALLEL };
+		                                          CAPSA_THREAD_PARALLEL };
 
 	for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
 		struct plugin_device *d;

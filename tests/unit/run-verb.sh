@@ -193,6 +193,22 @@ little_memory() {
 		refused 125 'memory.*512M' "$capsa" run --memory 1M -- true && refused 125 cpus "$capsa" run --cpus 255 -- true
 }
 
+bad_shares() {
+	: >file
+	echo 'devices = ( { plugin = "virtio-fs"; path = "/tmp"; tag = "x"; mount = "x"; } );' >relative.conf
+	refused 125 '--share: "/tmp": where in the guest' "$capsa" run --share /tmp -- true &&
+		refused 125 "--share: there is no folder \"$work/nowhere\"; make it first" "$capsa" run --share nowhere:/x -- true &&
+		refused 125 '--share: "/.*/file" is no folder' "$capsa" run --share file:/x -- true &&
+		refused 125 '--share: GUEST, "x", is no absolute path' "$capsa" run --share /tmp:x -- true &&
+		refused 125 '--root: a machine has one root' "$capsa" run --root / --root /tmp -- true &&
+		refused 125 '--root: there is no folder' "$capsa" run --root nowhere -- true &&
+		refused 2 '--share: there is no folder' "$capsa" start --name box --share nowhere:/x &&
+		refused 125 '--share /tmp:/x,cash=no: ' "$capsa" run --share /tmp:/x,cash=no -- true &&
+		refused 125 '--share /tmp:/x/: "/tmp" and "/tmp" are both to be mounted at "/x"' \
+			"$capsa" run --share /tmp:/x --share /tmp:/x/ -- true &&
+		refused 125 'relative.conf:1: .*mount.* "x".* absolute path' "$capsa" run -c relative.conf -- true
+}
+
 check "INT, TERM and HUP end the command and its machine" signals_end_both
 check "so they do while it is being made" early_signals_end_both
 check "a client that is killed takes its machine along" a_killed_client_takes_its_machine_along
@@ -204,6 +220,7 @@ check "a machine keeps no pipe of its maker's" pipes_are_not_kept
 check "a run-time folder may have a long name" long_folders
 check "folders that cannot be used are told" bad_folders
 check "a full run-time folder is told" full_folders
+check "shares that cannot be are told" bad_shares
 check "few descriptors" few_descriptors
 check "little memory" little_memory
 left=$(find "$XDG_RUNTIME_DIR" "$work/small" -mindepth 1 ! -path "$XDG_RUNTIME_DIR/capsa" ! -name .lock 2>/dev/null)
