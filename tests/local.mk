@@ -6,6 +6,6 @@ EXTRA_DIST += tests/unit/lsan.supp \
 	tests/guest/run tests/guest/lib.sh tests/guest/console.py tests/guest/extract-vmlinux.py \
 	tests/guest/agent.sh tests/guest/boot.sh tests/guest/cache.sh tests/guest/console.sh tests/guest/control.sh tests/guest/devices.sh \
 	tests/guest/doctor.sh tests/guest/hostile.sh tests/guest/init.py tests/guest/init.sh tests/guest/power.sh tests/guest/refused.sh \
-	tests/guest/sandbox.sh tests/guest/stop.sh tests/guest/vsock-peer.c tests/guest/vsock.sh \
+	tests/guest/sandbox.sh tests/guest/share.sh tests/guest/stop.sh tests/guest/vsock-peer.c tests/guest/vsock.sh \
 	tests/guest/root/control.sh tests/guest/root/notify.sh tests/guest/root/permission.sh \
 	tests/lab/README.md tests/lab/init tests/lab/lab tests/lab/selftest tests/lab/setup
