@@ -80,7 +80,7 @@ a_root_that_is_empty() {
 mounts_that_fail() {
 	folder one
 	status 125 run --share "$work/one:/proc/here" -- true 2>"$work/error.txt" &&
-		grep -q "the share \"$work/one\" cannot be mounted at \"/proc/here\" in the guest: .*No such file" "$work/error.txt" &&
+		grep -q "the share \"$work/one\" cannot be mounted at \"/proc/here\" in the guest: /proc/here: No such file" "$work/error.txt" &&
 		[ "$(wc -l <"$work/error.txt")" = 1 ] || return
 	status 1 "$capsa" start --name never --memory "$memory" --share "$work/one:/proc/here" 2>"$work/error.txt" </dev/null &&
 		grep -q 'cannot be mounted at "/proc/here"' "$work/error.txt" && [ ! -e "$XDG_RUNTIME_DIR/capsa/never" ]
