@@ -729,7 +729,7 @@ struct fs_request *fs_submit(struct fs_client *client, uint32_t opcode, uint64_t
 	const bool high = forget || opcode == FUSE_INTERRUPT;
 	struct fs_request *request;
 	struct fs_host *host = client->host;
-	unsigned queue = my_queue ? my_queue : high ? FS_HIPRIO : client->setup.n_queues - 1;
+	unsigned queue = my_queue ? my_queue : high ? FS_HIPRIO : 1;
 
 	request = offer(client, queue, readable, 3, writable, forget ? 0 : 2);
 	request->unique = in.unique;
