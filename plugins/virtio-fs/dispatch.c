@@ -42,7 +42,7 @@ static const struct operation operations[] = {
 	OP(READ,            op_read,            sizeof(struct fuse_read_in),          NO_NAME,         TRY_LOOP,  false),
 	OP(WRITE,           op_write,           sizeof(struct fuse_write_in),         NO_NAME,         TRY_LOOP,  true),
 	OP(STATFS,          op_statfs,          0,                                    NO_NAME,         TRY_BRIEF, false),
-	OP(RELEASE,         op_release,         sizeof(struct fuse_release_in),       NO_NAME,         TRY_LOOP,  false),
+	OP(RELEASE,         op_release,         sizeof(struct fuse_release_in),       NO_NAME,         TRY_BRIEF, false),
 	OP(FLUSH,           op_flush,           sizeof(struct fuse_flush_in),         NO_NAME,         TRY_LOOP,  false),
 	OP(FSYNC,           op_fsync,           sizeof(struct fuse_fsync_in),         NO_NAME,         ON_WORKER, false),
 	OP(SYNCFS,          op_syncfs,          sizeof(struct fuse_syncfs_in),        NO_NAME,         ON_WORKER, false),
