@@ -17,9 +17,9 @@ the disk in the end, whoever sent them there. fio's rows end in an fsync. What w
 `make` also runs on the guest's tmpfs: what counts is the time above that. Machine-less runs use the same programs in a chroot.
 
 CPU: that of the VMM with its vCPUs and of virtiofsd (for `native` of the command), for a GiB where a row has bytes (without
-fio's own start), else for a run. "busy" is what the guest itself counts of its processors, fio's start included: a row
-where that is nearly all of the time is bound by the guest. The first run of each side is not counted. Compare times only
-inside one run, above all those of the lab.
+fio's own start), else for a run; KVM's polling before a vCPU sleeps is in it. "busy" is what the guest itself counts of its
+processors, fio's start included: a row where that is nearly all of the time is bound by the guest. The first run of each
+side is not counted. Compare times only inside one run, above all those of the lab.
 CAPSA_BUILD is the folder that capsa was built in (default: build/).
 """
 import argparse
@@ -429,7 +429,7 @@ class Fio(Row):
                 f"--ioengine={self.engine} --invalidate=0 --randrepeat=0 --refill_buffers --minimal " \
                 "--exec_prerun='echo row-begins >&3; true' --exec_postrun='echo row-ends >&3; true'"
         if self.operations:
-            words += f" --number_ios={self.operations} --norandommap"
+            words += f" --io_size={4 * self.operations}k --norandommap"
         return words + (" --end_fsync=1" if self.writes else "") + " 3>&1"
 
     def go(self, bench, side, at):
