@@ -11,8 +11,8 @@
  * its space comes back when no descriptor of this process is one of it any more. Nodes, handles and locks all have
  * descriptors of their own and none of them knows of the others, hence we look through /proc/self/fd: seldom, namely
  * when something would be refused, somebody asks how much is left, or orphans have become many. An orphan must be
- * missed twice: its last descriptor may have moved to a lower number behind our back, from the node to a handle, say.
- * LINK gives an orphan a name again (linkat(2) of a tmpfile).
+ * missed twice (a number may be another file by the time we ask): its last descriptor may have moved to a lower number
+ * behind our back, from the node to a handle, say. LINK gives an orphan a name again (linkat(2) of a tmpfile).
  *
  * How much of the count is an inode's own is remembered for each that the guest made or changed, and no more than that
  * is ever given back for it: file systems add blocks of extents behind our back when they write out, and a guest that

@@ -30,18 +30,14 @@ static void all_kinds_are_made_as_they_are_on_the_host(void **state)
 	struct stat st;
 
 	(void)state;
+	if (geteuid() != 0)
+		skip();
 	fs_begin(&client, NULL, "owner = \"host\";");
 	for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		char name[8];
-		int r;
 
 		snprintf(name, sizeof name, "k%u", i);
-		r = fs_mknod(&client, FUSE_ROOT_ID, name, kinds[i] | 0640, rdev, &node);
-		if (geteuid() != 0 && (S_ISCHR(kinds[i]) || S_ISBLK(kinds[i]))) {
-			assert_int_equal(r, -EPERM);
-			continue;
-		}
-		assert_int_equal(r, 0);
+		assert_int_equal(fs_mknod(&client, FUSE_ROOT_ID, name, kinds[i] | 0640, rdev, &node), 0);
 		st = host_stat(&client, name);
 		assert_int_equal(st.st_mode, kinds[i] | 0640);
 		if (S_ISCHR(kinds[i]) || S_ISBLK(kinds[i])) {
