@@ -14,8 +14,8 @@ int root_begin(void);
 /* /dev, /proc, /sys, /run and /tmp are the same there, as far as there can be such a folder. 0 or -errno. */
 int root_switch(void);
 /*
- * To the topmost of what is mounted on "/": for a process that was started by one that has another root. Nothing changes
- * where nothing is. 0 or -errno.
+ * To the topmost of what is mounted on "/": for a process that was started by one that has another root. Nothing
+ * changes where nothing is. 0 or -errno.
  */
 int root_find(void);
 

@@ -2,7 +2,7 @@
 # What is not built but belongs to a release: the suite, the guest tests, the lab, the benches.
 EXTRA_DIST += tests/unit/lsan.supp \
 	tests/check \
-	tests/bench/bench.py tests/bench/first-run.c tests/bench/sandbox.py tests/bench/vsock.py \
+	tests/bench/bench.py tests/bench/common.py tests/bench/first-run.c tests/bench/fs.py tests/bench/sandbox.py tests/bench/vsock.py \
 	tests/guest/run tests/guest/lib.sh tests/guest/console.py tests/guest/extract-vmlinux.py \
 	tests/guest/agent.sh tests/guest/boot.sh tests/guest/cache.sh tests/guest/console.sh tests/guest/control.sh tests/guest/devices.sh \
 	tests/guest/doctor.sh tests/guest/hostile.sh tests/guest/init.py tests/guest/init.sh tests/guest/power.sh tests/guest/refused.sh \

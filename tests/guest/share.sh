@@ -72,9 +72,9 @@ a_root_that_is_empty() {
 	mkdir -p "$work/empty"
 	[ "$(timeout "$limit" "$capsa" start --name hollow --memory "$memory" --root "$work/empty")" = hollow ] || return
 	status 127 "$capsa" exec hollow -- /bin/true 2>"$work/error.txt" </dev/null && grep -q 'command not found' "$work/error.txt" &&
-		timeout "$limit" "$capsa" cp "$(command -v busybox)" hollow:/bin/busybox &&
-		timeout "$limit" "$capsa" exec hollow -- /bin/busybox ls / </dev/null >"$work/console.txt" || return
-	says '^bin$' '^proc$' '^tmp$' && [ -z "$(ls -A "$work/empty")" ] && "$capsa" kill hollow
+		timeout "$limit" "$capsa" cp "$(command -v busybox)" hollow:/busybox &&
+		timeout "$limit" "$capsa" exec hollow -- /busybox ls / </dev/null >"$work/console.txt" || return
+	says '^busybox$' '^proc$' '^tmp$' && [ -z "$(ls -A "$work/empty")" ] && "$capsa" kill hollow
 }
 
 mounts_that_fail() {
