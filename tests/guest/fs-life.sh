@@ -21,12 +21,13 @@ a_reset_amid_requests() {
 			until [ -s /mnt/w1 ] && [ -s /mnt/w4 ]; do :; done
 			reboot -f
 		fi' || return
-	says '^free' '^checked names' '^checked unlinked' '^checked renames' '^seed' && is_silent
+	says '^free' '^checked names' '^checked unlinked' '^checked renames' '^seed' &&
+		[ "$(grep ^capsa: "$work/messages.txt")" = 'capsa: guest reset' ]
 }
 
 # DAX: the page is in the window, and nothing is behind it any more.
 a_file_cut_under_a_mapping() {
-	mkdir "$work/cut" && head -c 8M /dev/zero >"$work/cut/file" || return
+	mkdir "$work/cut" && head -c 512K /dev/zero >"$work/cut/file" || return
 	with_shares cut stdio "$(share s "$work/cut" 'dax = "16M";')"
 	attended cut --append "$(run_words 'mkdir -p /mnt; mount -t virtiofs -o dax=always s /mnt || exit
 		file-checks touch /mnt/file; cat /mnt/file | wc -c; file-checks /mnt mapped sparse; read line

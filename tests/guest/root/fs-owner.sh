@@ -45,7 +45,7 @@ host_owners() {
 		mkdir pub && chmod 1777 pub && mkdir grp && chown 0:50 grp && chmod 2777 grp
 		adduser -D -H -u 33 www 2>/dev/null || { echo root:x:0:0::/:/bin/sh; echo www:x:33:33::/:/bin/sh; } >/etc/passwd
 		su www -c "echo x >/mnt/pub/file; mkdir /mnt/pub/dir; ln -s x /mnt/pub/link; mkfifo /mnt/pub/fifo; mkdir /mnt/grp/dir; echo x >/mnt/grp/file"
-		su www -c "rm /mnt/theirs; cat /mnt/theirs; echo x >/mnt/none; rm -rf /mnt/below/file"
+		su www -c "rm -f /mnt/theirs; cat /mnt/theirs; echo x >/mnt/none; rm -rf /mnt/below/file"
 		mknod null c 1 3; chown 1:2 null; cp /bin/busybox setid; chown 33:33 setid; chmod 6755 setid
 		su www -c "echo >>/mnt/setid"' || return
 	[ "$(grep -c ^checked "$work/console.txt")" = 19 ] || return
