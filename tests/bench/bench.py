@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from common import BUILD, TOP, alternate, environment, kernels, microvm, table
+from common import BUILD, TOP, alternate, descendants, environment, kernels, microvm, table
 
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="capsa-bench."))
 KERNELS = kernels()
@@ -189,14 +189,6 @@ def bench_exits(runs):
     for name, make in sides.items():
         print(f"  {name}: {reasons[make]}")
     instance.rmdir()
-
-
-def descendants(pid):
-    found = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += descendants(int(child))
-    return found
 
 
 def memory_of(pid, guest_bytes):

@@ -43,10 +43,19 @@ def microvm(kernel, initrd, words, memory, cpus=1, machine="", more=()):
             "-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r", *more]
 
 
-def ticks(path):
-    """CPU time in a /proc/.../stat."""
+def ticks(path, waited_for=False):
+    """CPU time in a /proc/.../stat; with that of the children that have been waited for."""
     fields = pathlib.Path(path).read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
+    return sum(map(int, fields[11:15 if waited_for else 13]))
+
+
+def descendants(pid):
+    """The process and all that it has started, as far as they live."""
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text(encoding="ascii").split():
+            found += descendants(int(child))
+    return found
 
 
 class Guest:

@@ -3,7 +3,7 @@
  * fs-ring.c - virtio-fs without a guest: one stream of FUSE requests, driven through capsa's plugin in this process and
  * through virtiofsd by vhost-user; prints requests a second and CPU time of both, in turns, as tables of medians.
  *
- *     make -C build tests/bench/fs-ring && build/tests/bench/fs-ring [OPTION...] [ROW...]
+ *     make -C build all tests/bench/fs-ring && CAPSA_BUILD=build build/tests/bench/fs-ring [OPTION...] [ROW...]
  *
  * It needs no KVM, so it runs on any machine; virtiofsd wants root for its sandbox.
  *
@@ -14,8 +14,9 @@
  * eventfds as KVM would do it. So every request at depth 1 has two wake-ups in it on each side, and at depth 16
  * whatever the server saves by looking again before it sleeps.
  *
- * CPU is that of the server: all threads of virtiofsd, and for capsa this process' without the bench's own thread. Each
- * side has run a row once before it counts; files are in the host's page cache.
+ * The guests' memory is what each gets: a memfd for virtiofsd, which another process must map, private memory for
+ * capsa. CPU is that of the server: all threads of virtiofsd, and for capsa this process' without the bench's own
+ * thread. Each side has run a row once before it counts; files are in the host's page cache.
  *
  * QEMU's virtiofsd has one request queue and ends when it gets more, so more than one is capsa's alone.
  */
@@ -399,10 +400,18 @@ static void check_names(char **names)
 	}
 }
 
+static char folder[4096];
+
+/* Also where the bench ends early. */
+static void remove_folder(void)
+{
+	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench bench = { .runs = 5, .scale = 100, .queues = 2, .cache = "auto" };
-	char *base = getenv("TMPDIR"), folder[4096];
+	char *base = getenv("TMPDIR");
 
 	if (!base)
 		base = (char[]){ "/tmp" };
@@ -411,6 +420,7 @@ int main(int argc, char **argv)
 	if ((size_t)snprintf(folder, sizeof folder, "%s/capsa-fs-ring-XXXXXX", base) >= sizeof folder ||
 	    !mkdtemp(folder))
 		err(1, "%s", base);
+	atexit(remove_folder);
 	bench.folder = folder;
 	fuse_make_files(folder);
 	printf("virtio-fs without a guest: %u counted runs, cache=%s, rings of %u\n", bench.runs, bench.cache,
@@ -427,6 +437,5 @@ int main(int argc, char **argv)
 		stream_free(bench.contenders[i].stream);
 		bench.contenders[i].side->end(bench.contenders[i].side);
 	}
-	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return bench.n ? 0 : 1;
 }

@@ -16,9 +16,10 @@ command and the `sync` of the share behind it, plus what the host then needs to 
 the disk in the end, whoever sent them there. fio's rows end in an fsync. What was written is compared on the host.
 `make` also runs on the guest's tmpfs: what counts is the time above that. Machine-less runs use the same programs in a chroot.
 
-CPU: that of the VMM with its vCPUs and of virtiofsd (for `native` of the command), for a GiB where a row has bytes (less
-what fio takes to start), else for a run. "busy" is what the guest itself counts of its processors, fio's start included: a row
-where that is most of the time is bound by the guest. The first run of each side is not counted. Absolute times in the lab are nothing but the lab's.
+CPU: that of the VMM with its vCPUs and of virtiofsd (for `native` of the command), for a GiB where a row has bytes (without
+fio's own start), else for a run; KVM's polling before a vCPU sleeps is in it. "busy" is what the guest itself counts of its
+processors, fio's start included: a row where that is nearly all of the time is bound by the guest. The first run of each
+side is not counted. Compare times only inside one run, above all those of the lab.
 CAPSA_BUILD is the folder that capsa was built in (default: build/).
 """
 import argparse
@@ -36,7 +37,7 @@ import sys
 import tempfile
 import time
 
-from common import BUILD, LIMIT, TICK, TOP, Guest, Wanted, environment, kernels, microvm, table, ticks
+from common import BUILD, TICK, TOP, Guest, Wanted, descendants, environment, kernels, microvm, table, ticks
 
 KERNEL = kernels() / "cloud/vmlinuz"
 MADE = BUILD / "tests/bench/fs"
@@ -61,19 +62,21 @@ timed() {
 forget() { echo 3 >/proc/sys/vm/drop_caches; }
 '''
 
-# The guests' end: does what it is told on its console.
-LOOP = PRELUDE + r'''
+# The far end: does what it is told.
+LOOP = r'''
+echo guest is ready
+while read -r line; do
+	eval "$line" </dev/null
+	echo "status $?"
+done
+'''
+INIT = PRELUDE + r'''
 stty -echo
 mkdir -p /mnt /dax
 mount -t tmpfs -o size=80% tmpfs /tmp
 mount -t virtiofs share /mnt || echo "cannot mount the share"
 grep -q ' capsa.dax' /proc/cmdline && { mount -t virtiofs -o dax=always dax /dax || echo "cannot mount with dax"; }
-echo guest is ready
-while read -r line; do
-	eval "$line"
-	echo "status $?"
-done
-'''
+''' + LOOP
 GUEST = base64.b64encode(b"exec /usr/bin/bash /usr/lib/fs-loop").decode()
 
 
@@ -137,7 +140,7 @@ def prepare(files):
             take(root, path)
         for library in libraries(needs("tcc")): # where tcc looks for what it links with
             take(root, library, f"/usr/lib/{multiarch()}/{pathlib.Path(library).name}")
-        (root / "usr/lib/fs-loop").write_text(LOOP, encoding="ascii")
+        (root / "usr/lib/fs-loop").write_text(INIT, encoding="ascii")
         make_tree(pathlib.Path(work), files)
         # In libc.so, which is a script for linkers, libc.so.6 stands with its path.
         libc = f"/lib/{multiarch()}/libc.so.6"
@@ -218,54 +221,42 @@ def tree_digest(folder):
 # ---- sides ----
 
 class Side:
-    """Where commands run. `folder` is the share on the host, `at` the same for commands."""
+    """Where commands run, a shell that is spoken to. `folder` is the share on the host, `at` the same for commands."""
     at = "/mnt"
 
-    def __init__(self, name, folder):
-        self.name, self.folder = name, folder
+    def __init__(self, name, folder, command, env, helpers=()):
+        self.name, self.folder, self.helpers = name, folder, helpers
+        self.shell = Guest(command, env)
+
+    def finish(self):
+        """What was printed from what was heard last to the end of the command; the bench ends if that failed."""
+        found = self.shell.hear(rb"(?s)(.*?)status (\d+)\r?\n")
+        said = found[1].decode(errors="replace")
+        if found[2] != b"0":
+            sys.exit(f"{self.name}: failed with status {int(found[2])}:\n{said}")
+        return said
 
     def run(self, line):
-        """What the shell line printed; the bench ends where it fails."""
-        raise NotImplementedError
-
-    def cpu(self):
-        """Seconds so far."""
-        raise NotImplementedError
+        """All that the shell line printed."""
+        self.shell.tell(line)
+        return self.finish()
 
     def timed(self, line):
         """(seconds that it took, by the clock in there; all that was said)"""
         said = self.run(f"timed '{line}' && cat /tmp/said")
         return int(re.search(r"took (\d+)", said)[1]) / 1e6, said
 
+    def cpu(self):
+        """Seconds so far: of the VMM and the file server."""
+        return self.shell.cpu() + sum(ticks(f"/proc/{p.pid}/stat") for p in self.helpers) / TICK
+
     def busy(self):
         """Seconds that its processors were busy so far, as the system there counts them."""
         user, nice, system, _, _, irq, softirq = map(int, self.run("head -n 1 /proc/stat").split()[1:8])
         return (user + nice + system + irq + softirq) / 100
 
-    def check(self, said, status):
-        if status != 0:
-            sys.exit(f"{self.name}: failed with status {status}:\n{said}")
-        return said
-
-
-class Machine(Side):
-    """A guest with the share on /mnt."""
-
-    def __init__(self, name, folder, command, env, helpers=()):
-        super().__init__(name, folder)
-        self.helpers = helpers
-        self.guest = Guest(command, env)
-
-    def run(self, line):
-        self.guest.tell(line)
-        found = self.guest.hear(rb"(?s)(.*?)status (\d+)\r?\n")
-        return self.check(found[1].decode(errors="replace"), int(found[2]))
-
-    def cpu(self):
-        return self.guest.cpu() + sum(ticks(f"/proc/{p.pid}/stat") for p in self.helpers) / TICK
-
     def end(self):
-        self.guest.end()
+        self.shell.end()
         for p in self.helpers:
             p.kill()
             p.wait()
@@ -275,7 +266,6 @@ class Native(Side):
     """No machine: the guests' files in a chroot on this kernel."""
 
     def __init__(self, folder, work):
-        super().__init__(NATIVE, folder)
         self.root = work / "root"
         self.root.mkdir()
         with open(INITRD, "rb") as f:
@@ -285,20 +275,20 @@ class Native(Side):
         for what, name in ((["-t", "tmpfs", "tmpfs"], "tmp"), (["--bind", folder], "mnt"), (["--bind", "/proc"], "proc"),
                            (["--bind", "/dev"], "dev")):
             subprocess.run(["mount", *what, self.root / name], check=True)
-        self.used = 0.0
-
-    def run(self, line):
-        before = os.times()
-        done = subprocess.run(["chroot", self.root, "/usr/bin/bash", "-c", f"{PRELUDE}\n{line}"], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=LIMIT, check=False)
-        after = os.times()
-        self.used += after.children_user + after.children_system - before.children_user - before.children_system
-        return self.check((done.stdout + done.stderr).decode(errors="replace"), done.returncode)
+        super().__init__(NATIVE, folder, ["chroot", self.root, "/usr/bin/bash", "-c", PRELUDE + LOOP], dict(os.environ))
 
     def cpu(self):
-        return self.used
+        total = 0
+        for pid in descendants(self.shell.process.pid):
+            with contextlib.suppress(FileNotFoundError): # it has ended, and is its parent's from now on
+                total += ticks(f"/proc/{pid}/stat", waited_for=True)
+        return total / TICK
+
+    def busy(self):
+        return 0.0 # who else runs here is none of its business
 
     def end(self):
+        super().end()
         for name in ("dev", "proc", "mnt", "tmp"):
             subprocess.run(["umount", self.root / name], check=False)
 
@@ -317,7 +307,7 @@ boot = {{ kernel = "{KERNEL}"; initrd = "{INITRD}"; }};
 devices = ( {{ plugin = "console"; backend = "stdio"; }}, {{ plugin = "rng"; }}, {", ".join(devices)} );
 ''', encoding="utf-8")
     words = f"quiet {'capsa.dax ' if options.dax else ''}capsa.run={GUEST}"
-    return Machine(CAPSA, folder, [BUILD / "capsa", "-q", "-c", conf, "--append", words], environment(work)), ""
+    return Side(CAPSA, folder, [BUILD / "capsa", "-q", "-c", conf, "--append", words], environment(work)), ""
 
 
 def start_virtiofsd(options, folder, work):
@@ -353,7 +343,7 @@ def peer_side(options, folder, work):
     more = ["-object", f"memory-backend-memfd,id=ram,size={options.memory}M,share=on",
             "-chardev", f"socket,id=fs,path={path}", "-device", "vhost-user-fs-pci,chardev=fs,tag=share,queue-size=1024"]
     command = microvm(KERNEL, INITRD, f"quiet capsa.run={GUEST}", options.memory, options.cpus, ",memory-backend=ram", more)
-    return Machine(PEER, folder, command, environment(work), [server]), ""
+    return Side(PEER, folder, command, environment(work), [server]), ""
 
 
 # ---- rows ----
@@ -365,18 +355,6 @@ class Bench:
         self.options, self.disk = options, disk
         self.sides = []
         self.count = 0
-        self.empty_fio = {}
-
-    def cpu_of_fio(self, side):
-        """Seconds of CPU that a fio which does next to nothing takes, here: its start is no part of a row."""
-        if side.name not in self.empty_fio:
-            used = []
-            for _ in range(3):
-                before = side.cpu()
-                side.run("fio --name=row --filename=/tmp/row --rw=write --bs=4k --size=4k --ioengine=psync --minimal")
-                used.append(side.cpu() - before)
-            self.empty_fio[side.name] = statistics.median(used)
-        return self.empty_fio[side.name]
 
     def fresh(self, side):
         """A folder that no guest has seen: (on the host, for commands)."""
@@ -399,7 +377,7 @@ class Bench:
 
 
 class Row:
-    """One kind of run. make() prepares on the host, go() is measured and returns its value, check() looks at the result."""
+    """One kind of run. make() prepares on the host, go() is measured: (value, CPU seconds), check() looks at the result."""
     at_least = False  # more is better
     unit = "s"
     gib = 0.0  # of data a run, for the CPU time
@@ -412,9 +390,9 @@ class Row:
         host, at = bench.fresh(side)
         self.make(bench, side, host)
         bench.drop_caches(side)
-        busy, cpu = side.busy(), side.cpu()
-        value = self.go(bench, side, at)
-        cpu, busy = side.cpu() - cpu, side.busy() - busy
+        busy = side.busy()
+        value, cpu = self.go(bench, side, at)
+        busy = side.busy() - busy
         self.check(bench, side, host, at)
         shutil.rmtree(host)
         return value, cpu, busy
@@ -446,15 +424,21 @@ class Fio(Row):
             self.before = digest(host / "data")
 
     def command(self, at):
+        # fio says itself when it begins and ends, so that its start is in no CPU time.
         words = f"fio --name=row --filename={at}/data --rw={self.how} --bs={self.block} --size={self.mib}M " \
-                f"--ioengine={self.engine} --invalidate=0 --randrepeat=0 --refill_buffers --minimal"
+                f"--ioengine={self.engine} --invalidate=0 --randrepeat=0 --refill_buffers --minimal " \
+                "--exec_prerun='echo row-begins >&3; true' --exec_postrun='echo row-ends >&3; true'"
         if self.operations:
-            words += f" --number_ios={self.operations} --norandommap"
-        return words + (" --end_fsync=1" if self.writes else "")
+            words += f" --io_size={4 * self.operations}k --norandommap"
+        return words + (" --end_fsync=1" if self.writes else "") + " 3>&1"
 
     def go(self, bench, side, at):
-        said = side.run(f"cd {at} && {self.command(at)}")
-        return self.value(side, said)
+        side.shell.tell(f"cd /tmp && {self.command(at)}")
+        side.shell.hear(b"row-begins")
+        before = side.cpu()
+        side.shell.hear(b"row-ends")
+        used = side.cpu() - before
+        return self.value(side, side.finish()), used
 
     def value(self, side, said):
         line = next((w for w in said.replace("\r", "").split("\n") if w.startswith("3;fio-")), None)
@@ -463,11 +447,6 @@ class Fio(Row):
         at = 46 if self.writes else 5  # "terse" version 3: KiB, KiB/s, operations/s, ms
         kib, ms = int(line.split(";")[at]), int(line.split(";")[at + 3])
         return kib * 1000 / max(ms, 1) / (4 if self.operations else 1024)
-
-    def once(self, bench, side):
-        empty = bench.cpu_of_fio(side)
-        value, cpu, busy = super().once(bench, side)
-        return value, max(cpu - empty, 0), busy
 
     def check(self, bench, side, host, at):
         there = side.run(f"md5sum <{at}/data").split()[0]
@@ -487,8 +466,9 @@ class Tool(Row):
 
     def go(self, bench, side, at):
         line = f"cd {at} && {self.line}" + (f" && cd / && sync -f {at}" if self.writes else "")
+        before = side.cpu()
         seconds, self.said = side.timed(line)
-        return seconds + (bench.flush() if self.writes else 0)
+        return seconds + (bench.flush() if self.writes else 0), side.cpu() - before
 
 
 def unpack(host):
@@ -558,16 +538,11 @@ class Make(Tool):
     """The time above that of the same build on the side's own tmpfs."""
 
     def __init__(self):
-        super().__init__(f"make -j2 of {SOURCE_FILES} C files, the time above tmpfs", "make -s -j2 CC=tcc", True)
+        super().__init__(f"make -j2 of {SOURCE_FILES} C files, the time above tmpfs", "make -C project -s -j2 CC=tcc", True)
         self.below = {}
 
     def make(self, bench, side, host):
         make_project(host / "project")
-
-    def go(self, bench, side, at):
-        line = f"make -C {at}/project -s -j2 CC=tcc && sync -f {at}"
-        seconds, _ = side.timed(line)
-        return seconds + bench.flush()
 
     def once(self, bench, side):
         value, cpu, busy = super().once(bench, side)
@@ -616,7 +591,8 @@ def measure(bench, row):
                 cpu[side.name].append(used / (row.gib or 1))
                 busy[side.name].append(worked)
     per = "GiB" if row.gib else "run"
-    notes = {name: f"CPU {statistics.median(v):.2f} s/{per}, guest busy {statistics.median(busy[name]):.2f} s"
+    notes = {name: f"CPU {statistics.median(v):.2f} s/{per}"
+             + (f", guest busy {statistics.median(busy[name]):.2f} s" if name != NATIVE else "")
              for name, v in cpu.items() if v}
     for name, seconds in getattr(row, "below", {}).items():
         notes[name] += f", on tmpfs {statistics.median(seconds[1:]):.2f} s"
@@ -630,7 +606,7 @@ def bench_dax(bench):
     if not side or not bench.options.dax:
         return
     row = Fio("mapped reads with DAX, the second time", "randread", max(bench.options.mib // 2, 8), "4k", "mmap",
-              8 * bench.options.operations)
+              40 * bench.options.operations)
     values = {"capsa, DAX": [], "guest tmpfs": []}
     for run in range(bench.options.runs + 1):
         host, at = bench.fresh(side)
@@ -640,7 +616,7 @@ def bench_dax(bench):
         side.run(f"cp {window}/data /tmp/data")
         for name, folder in (("capsa, DAX", window), ("guest tmpfs", "/tmp")):
             row.go(bench, side, folder)
-            value = row.go(bench, side, folder)
+            value, _ = row.go(bench, side, folder)
             if run:
                 values[name].append(value)
         row.check(bench, side, host, window)
