@@ -289,6 +289,23 @@ static void without_the_option_the_guest_need_not_ask_again(void **state)
 	fs_end(&client);
 }
 
+static void what_may_not_be_read_has_none(void **state)
+{
+	struct fs_client client;
+	uint64_t node;
+
+	(void)state;
+	if (geteuid() == 0)
+		skip();
+	fs_begin(&client, NULL, SQUASH);
+	node = file_make(&client, "f");
+	assert_int_equal(fchmodat(client.folder_fd, "f", 0, 0), 0);
+	assert_int_equal(fs_getxattr(&client, node, "user.a", NULL, 0), -ENODATA);
+	assert_int_equal(fs_listxattr(&client, node, NULL, 0), 0);
+	assert_int_equal(fs_setxattr(&client, node, "user.a", "value", 5, 0), -EACCES);
+	fs_end(&client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +317,7 @@ int main(void)
 		cmocka_unit_test(other_namespaces_are_not_supported),
 		cmocka_unit_test(a_links_attributes_are_not_its_targets),
 		cmocka_unit_test(without_the_option_the_guest_need_not_ask_again),
+		cmocka_unit_test(what_may_not_be_read_has_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

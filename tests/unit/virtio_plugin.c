@@ -38,7 +38,10 @@ void plugged_file(const char *name, char *file, size_t size)
 
 void plugged_start(struct plugged *plugged, struct board *board, const char *name, const char *entry)
 {
-	const struct plugin_environment environment = { .main = board->home, .vcpus = 1, .machine_name = "board" };
+	/* A loop for queues that is the board's own: board_settle() then lets all do what there is to do. */
+	const struct plugin_environment environment = {
+		.main = board->home, .loops = &board->home, .n_loops = 1, .vcpus = 1, .machine_name = "board"
+	};
 
 	plugged_start_in(plugged, &environment, name, entry);
 }
