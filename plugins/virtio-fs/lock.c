@@ -2,24 +2,25 @@
 /*
  * lock.c - see lock.h. Owns the lock owners' descriptors and the threads that wait. Called by the operations.
  *
- * OWNERS. Who locks (node, owner, flock or POSIX) has an open file description of its own here, from its first lock until
- * it unlocks the whole file or FLUSH or RELEASE drops it. The host's kernel knows which ranges it has; we only know that
- * it may have some (`holds`). Operations of one owner may run at the same time; the description stays open while
- * any is at work (`users`).
+ * OWNERS. Who locks (node, owner, flock or POSIX) has an open file description of its own here, from its first lock
+ * until it unlocks the whole file or FLUSH or RELEASE drops it. The host's kernel knows which ranges it has; we only
+ * know that it may have some (`holds`). Operations of one owner may run at the same time; the description stays open
+ * while any is at work (`users`).
  *
  * WAITING, AND BEING WOKEN WITHOUT A GAP. SETLKW blocks a worker in fcntl(F_OFD_SETLKW) or flock(2). A signal (without
  * SA_RESTART) ends that with EINTR, but only if it comes when the thread is in the call already; one that comes between
  * the last look at "was I cancelled?" and the call would be lost, and these calls have no mask to swap as ppoll(2) has.
- * So the handler does not only interrupt: it puts a descriptor that cannot be locked (O_PATH) in the place of the one that
- * its thread is about to wait on, which is a duplicate made for this wait alone. Wherever the signal finds the thread:
+ * So the handler does not only interrupt: it puts a descriptor that cannot be locked (O_PATH) in the place of the one
+ * that its thread is about to wait on, which is a duplicate made for this wait alone. Wherever the signal finds the
+ * thread:
  *
  *      before the call   the call finds an O_PATH descriptor: EBADF at once
  *      in the call       EINTR; or it was granted first, which is a good answer, too
  *      behind it         nothing waits
  *
- * One signal is enough, whoever sends it needs not wait for anything, and a wait that was not meant (a stray signal) begins
- * again with a new duplicate. Workers have all signals blocked (core/plugin/jobs.c); this one is open only around the
- * call. It is not one that capsa itself uses (SIGRTMIN, core/machine/vcpu.c).
+ * One signal is enough, whoever sends it needs not wait for anything, and a wait that was not meant (a stray signal)
+ * begins again with a new duplicate. Workers have all signals blocked (core/plugin/jobs.c); this one is open only
+ * around the call. It is not one that capsa itself uses (SIGRTMIN, core/machine/vcpu.c).
  *
  * There are LOCK_WAITERS_MAX workers more than there would be without locks (virtio-fs.c), so that those that unlock
  * never wait behind those that wait.
@@ -42,7 +43,8 @@
 #include "plugins/virtio-fs/operations.h"
 
 #define WAKE_SIGNAL (SIGRTMIN + 3)
-#define OWNER_FILES_SHARE 8u   /* of the descriptors that the process may have, one in so many is a lock owner's at most */
+#define OWNER_FILES_SHARE \
+	8u /* of the descriptors that the process may have, one in so many is a lock owner's at most */
 #define INTERRUPTS_REMEMBERED 16u
 
 struct lock_owner {
@@ -210,7 +212,8 @@ static int owner_get(struct share *share, const struct fuse_lk_in *in, const str
                      struct lock_owner **out)
 {
 	struct locks *locks = share->locks;
-	const struct lock_owner key = { .node = handle->node, .owner = in->owner,
+	const struct lock_owner key = { .node = handle->node,
+		                        .owner = in->owner,
 		                        .is_flock = in->lk_flags & FUSE_LK_FLOCK };
 	struct lock_owner *owner;
 	bool room;
@@ -290,7 +293,8 @@ static int check_mode(const struct fuse_lk_in *in, const struct handle *handle)
 
 	if (in->lk_flags & FUSE_LK_FLOCK)
 		return 0;
-	return (in->lk.type == F_RDLCK && mode == O_WRONLY) || (in->lk.type == F_WRLCK && mode == O_RDONLY) ? -EBADF : 0;
+	return (in->lk.type == F_RDLCK && mode == O_WRONLY) || (in->lk.type == F_WRLCK && mode == O_RDONLY) ? -EBADF
+	                                                                                                    : 0;
 }
 
 static struct flock host_lock(const struct fuse_lk_in *in)
@@ -436,10 +440,10 @@ static int set(struct call *call, const struct handle *handle, bool wait)
 	if (r == -EAGAIN && wait)
 		r = wait_for_lock(call, owner->fd, in);
 	owner_put(locks, owner,
-	          r < 0                        ? NOTHING_CHANGED
-	          : !unlock                    ? GOT_LOCK
-	          : whole_file(in)             ? HAS_NONE
-	                                       : NOTHING_CHANGED,
+	          r < 0            ? NOTHING_CHANGED
+	          : !unlock        ? GOT_LOCK
+	          : whole_file(in) ? HAS_NONE
+	                           : NOTHING_CHANGED,
 	          serial);
 	return r;
 }

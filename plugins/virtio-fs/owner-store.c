@@ -58,8 +58,8 @@ struct owners {
 	gid_t gid;
 	pthread_mutex_t locks[N_LOCKS];
 	pthread_mutex_t memory_lock;
-	void *memory; /* tsearch(3) tree of struct memory_entry */
-	unsigned n_memory;
+	void *memory;         /* tsearch(3) tree of struct memory_entry */
+	atomic_uint n_memory; /* changed under memory_lock */
 };
 
 int owners_new(struct share *share, struct owners **out)
@@ -170,7 +170,7 @@ static void memory_remove(struct owners *owners, const struct statx *stx)
 		entry = *found;
 		tdelete(entry, &owners->memory, memory_compare);
 		free(entry);
-		owners->n_memory--;
+		atomic_fetch_sub(&owners->n_memory, 1);
 	}
 	pthread_mutex_unlock(&owners->memory_lock);
 }
@@ -187,13 +187,13 @@ static int memory_set(struct owners *owners, const struct statx *stx, const stru
 	found = tfind(&entry->key, &owners->memory, memory_compare);
 	if (found) {
 		(*found)->record = *record;
-	} else if (owners->n_memory == OWNER_MEMORY_MAX) {
+	} else if (atomic_load(&owners->n_memory) == OWNER_MEMORY_MAX) {
 		r = -ENOSPC;
 	} else if (!tsearch(entry, &owners->memory, memory_compare)) {
 		r = -ENOMEM;
 	} else {
 		entry->record = *record;
-		owners->n_memory++;
+		atomic_fetch_add(&owners->n_memory, 1);
 		entry = NULL;
 	}
 	pthread_mutex_unlock(&owners->memory_lock);
@@ -201,9 +201,14 @@ static int memory_set(struct owners *owners, const struct statx *stx, const stru
 	return r;
 }
 
+bool owner_remembers(const struct share *share)
+{
+	return atomic_load(&share->owners->n_memory) != 0;
+}
+
 void owner_removed(struct share *share, const struct statx *stx)
 {
-	if (share->options.owner == OWNER_SQUASH)
+	if (owner_remembers(share))
 		memory_remove(share->owners, stx);
 }
 

@@ -21,8 +21,9 @@
 #include "plugins/virtio-fs/node.h"
 
 #define OWNER_XATTR "user.capsa.owner"
-#define OWNER_XATTR_PREFIX "user.capsa." /* all of these are ours: the guest neither sees nor sets them (op-xattr.c) \
-	                                  */
+#define OWNER_XATTR_PREFIX                                                                        \
+	"user.capsa." /* all of these are ours: the guest neither sees nor sets them (op-xattr.c) \
+	               */
 
 int owners_new(struct share *share, struct owners **out);
 void owners_free(struct owners *owners);
@@ -62,9 +63,10 @@ int owner_created(struct share *share, const struct call *call, struct node *par
  * -errno. */
 int owner_set(struct share *share, struct node *node, int fd, uint32_t valid, uint32_t uid, uint32_t gid, mode_t mode);
 /*
- * The last name of an inode went (its attributes before that: `stx`): what memory has of it goes, too, and its number may
- * be another's. Any thread.
+ * The last name of an inode went (`stx`, with its birth time): what memory has of its owner goes, too, and its number
+ * may be another's. Only where something is in memory (owner_remembers()) does it matter. Any thread.
  */
+bool owner_remembers(const struct share *share);
 void owner_removed(struct share *share, const struct statx *stx);
 /* Someone wrote to the file or cut it: set-id bits go (FUSE_HANDLE_KILLPRIV_V2). Cheap where it has none. */
 int owner_kill_set_id(struct share *share, struct node *node, int fd);

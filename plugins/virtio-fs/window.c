@@ -2,8 +2,8 @@
 /*
  * window.c - see window.h. Owns what the guest has mapped where; the pages are the core's (shared_memory_map()).
  *
- * THEORY OF OPERATION. The window is a row of slots of 2 MiB. A slot has one mapping or none: the first `len` bytes of it
- * are those of a file from `foffset` on. Both offsets are aligned to slots (the contract of INIT's map_alignment),
+ * THEORY OF OPERATION. The window is a row of slots of 2 MiB. A slot has one mapping or none: the first `len` bytes of
+ * it are those of a file from `foffset` on. Both offsets are aligned to slots (the contract of INIT's map_alignment),
  * so a table of one entry a slot knows all, and no guest makes it longer. A range of several slots is as many mappings.
  *
  * A file is opened for a mapping and closed again: the pages hold it. SETUPMAPPING names the file by its node (Linux
@@ -11,15 +11,17 @@
  *
  * PAGES WITH NOTHING BEHIND THEM. Ranges may reach beyond the end of a file: Linux maps 2 MiB however short it is.
  * Such pages come to be when the file grows, by themselves. But where one is touched before (the file was cut, or the
- * guest's idea of its size is an old one) the core puts zeros there that stay, and tells window_fault(). The slot is marked
- * `replaced` then, and mapped anew as soon as a fault or an operation shows that the file reaches into it. What the
- * guest wrote to the zeros is lost, as it would have been had the file been cut a moment later.
+ * guest's idea of its size is an old one) the core puts zeros there that stay, and tells window_fault(). The slot is
+ * marked `replaced` then, and mapped anew as soon as a fault or an operation shows that the file reaches into it. What
+ * the guest wrote to the zeros is lost, as it would have been had the file been cut a moment later.
  *
- * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at once,
- * because the truth comes back with the disk; each round needs an access of the guest's.
+ * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at
+ * once, because the truth comes back with the disk; each round needs an access of the guest's.
  *
  * LOCK. One mutex, held while pages are replaced, so that the table says what is there. Files are opened without it: a
  * slot has a serial number that changes with its mapping, and is only mapped again if it is still the same.
+ * window_fault() is no request, so that a session may end while it holds a node: window_clear(), which comes before the
+ * nodes are forgotten, waits for it (`fault_lock`, taken before the other).
  */
 #include "plugins/virtio-fs/window.h"
 
@@ -49,7 +51,7 @@ struct slot {
 };
 
 struct window {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock, fault_lock;
 	size_t n_slots;
 	atomic_uint n_replaced; /* changed under the lock */
 	uint32_t serial;
@@ -64,6 +66,7 @@ int window_new(struct share *share, struct window **out)
 	if (!window)
 		return -ENOMEM;
 	pthread_mutex_init(&window->lock, NULL);
+	pthread_mutex_init(&window->fault_lock, NULL);
 	window->n_slots = n;
 	*out = window;
 	return 0;
@@ -73,6 +76,7 @@ void window_free(struct window *window)
 {
 	if (!window)
 		return;
+	pthread_mutex_destroy(&window->fault_lock);
 	pthread_mutex_destroy(&window->lock);
 	free(window);
 }
@@ -208,8 +212,10 @@ void window_fault(struct share *share, uint64_t offset, uint64_t len)
 	struct window *window = share->window;
 	const uint64_t end = len < UINT64_MAX - offset ? offset + len : UINT64_MAX;
 
+	pthread_mutex_lock(&window->fault_lock);
 	for (size_t i = (size_t)(offset / SLOT); i < window->n_slots && i * SLOT < end; i++)
 		slot_fault(share, i, offset > i * SLOT ? offset - i * SLOT : 0);
+	pthread_mutex_unlock(&window->fault_lock);
 }
 
 void window_grown(struct share *share, const struct node *node, uint64_t size)
@@ -361,6 +367,7 @@ void window_clear(struct share *share)
 {
 	struct window *window = share->window;
 
+	pthread_mutex_lock(&window->fault_lock);
 	pthread_mutex_lock(&window->lock);
 	/* All at once; what the table says does not matter any more, whatever comes of it. */
 	if (share->host->shared_memory_unmap(share->dev, WINDOW_ID, 0, window->n_slots * SLOT) < 0)
@@ -369,4 +376,5 @@ void window_clear(struct share *share)
 	for (size_t i = 0; i < window->n_slots; i++)
 		forget_slot(window, &window->slots[i]);
 	pthread_mutex_unlock(&window->lock);
+	pthread_mutex_unlock(&window->fault_lock);
 }

@@ -103,11 +103,11 @@ static void names(void)
 
 static void deep(void)
 {
-	for (unsigned i = 0; i < 300; i++)
+	for (unsigned i = 0; i < 100; i++)
 		MUST(mkdir("deeper", 0755) == 0 && chdir("deeper") == 0);
 	close(make("bottom", "deep"));
 	MUST(has("bottom", "deep") && unlink("bottom") == 0);
-	for (unsigned i = 0; i < 300; i++)
+	for (unsigned i = 0; i < 100; i++)
 		MUST(chdir("..") == 0 && rmdir("deeper") == 0);
 }
 
@@ -134,7 +134,8 @@ static void tmpfile_linked(void)
 
 	if (fd < 0 && errno == EOPNOTSUPP)
 		return; /* a guest before Linux 6.1, or a host's file system without */
-	MUST(fd >= 0);
+	if (fd < 0)
+		fail(__LINE__, "O_TMPFILE");
 	MUST(write(fd, "temporary", 9) == 9);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	MUST(linkat(AT_FDCWD, path, AT_FDCWD, "keep-tmpfile", AT_SYMLINK_FOLLOW) == 0);
@@ -167,16 +168,16 @@ static void renames(void)
 static void links(void)
 {
 	struct stat a, b;
-	char target[4096], seen[4096];
+	char target[1024], seen[1024];
 
 	close(make("first", "linked"));
 	MUST(link("first", "second") == 0);
 	MUST(stat("first", &a) == 0 && stat("second", &b) == 0 && a.st_ino == b.st_ino && a.st_nlink == 2);
 	MUST(unlink("first") == 0 && has("second", "linked") && stat("second", &b) == 0 && b.st_nlink == 1);
-	memset(target, 't', 4000);
-	target[4000] = '\0';
-	MUST(symlink(target, "long") == 0 && readlink("long", seen, sizeof seen) == 4000);
-	MUST(memcmp(seen, target, 4000) == 0);
+	memset(target, 't', 1000);
+	target[1000] = '\0';
+	MUST(symlink(target, "long") == 0 && readlink("long", seen, sizeof seen) == 1000);
+	MUST(memcmp(seen, target, 1000) == 0);
 	MUST(symlink("second", "keep-link") == 0 && has("keep-link", "linked"));
 	REFUSED(open("keep-link", O_RDONLY | O_NOFOLLOW), ELOOP);
 	MUST(symlink("loop", "loop") == 0);
@@ -194,6 +195,8 @@ static void mapped(void)
 
 	MUST(ftruncate(fd, 65536) == 0);
 	shared = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED && errno == ENODEV)
+		return; /* no cache, in a guest before Linux 6.6 */
 	private = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	MUST(shared != MAP_FAILED && private != MAP_FAILED);
 	strcpy(shared, "shared");
@@ -222,6 +225,8 @@ static void sparse(void)
 	MUST(pread(fd, seen, 3, (off_t)5 << 30) == 3 && memcmp(seen, "end", 3) == 0);
 	MUST(pread(fd, seen, 6, ((off_t)1 << 32) + 1) == 6 && memcmp(seen, "middle", 6) == 0);
 	MUST(pread(fd, seen, 1, 1) == 1 && seen[0] == 0);
+	/* With a write-back cache Linux asks the server where the data is before it has written it there. */
+	MUST(fsync(fd) == 0);
 	MUST(lseek(fd, 0, SEEK_DATA) == (off_t)1 << 32 || lseek(fd, 0, SEEK_DATA) == 0);
 	MUST(lseek(fd, (off_t)1 << 32, SEEK_HOLE) > (off_t)1 << 32);
 	REFUSED(lseek(fd, (off_t)6 << 30, SEEK_DATA), ENXIO);
@@ -244,6 +249,7 @@ static void allocated(void)
 	MUST(pread(fd, seen, 4096, 8192) == 4096 && memcmp(seen, zero, 4096) == 0);
 	MUST(pread(fd, seen, 4096, 4096) == 4096 && memcmp(seen, block, 4096) == 0);
 	MUST(pread(fd, seen, 4096, 4096 * 6) == 4096 && memcmp(seen, block, 4096) == 0);
+	MUST(fsync(fd) == 0);
 	MUST(lseek(fd, 0, SEEK_HOLE) == 8192 && lseek(fd, 8192, SEEK_DATA) == 4096 * 6);
 	MUST(fallocate(fd, FALLOC_FL_KEEP_SIZE, 65536, 65536) == 0 && fstat(fd, &st) == 0 && st.st_size == 65536);
 	MUST(fallocate(fd, 0, 65536, 4096) == 0 && fstat(fd, &st) == 0 && st.st_size == 65536 + 4096);
@@ -327,7 +333,7 @@ static void attributes(void)
 static void extended(void)
 {
 	int fd = make("keep-extended", "");
-	char seen[65536], big[3000];
+	char seen[65536], big[500];
 	ssize_t n;
 
 	if (fsetxattr(fd, "user.one", "1", 1, 0) == -1 && errno == EOPNOTSUPP)
@@ -337,7 +343,7 @@ static void extended(void)
 	REFUSED(fsetxattr(fd, "user.two", "2", 1, XATTR_CREATE), EEXIST);
 	REFUSED(fsetxattr(fd, "user.none", "2", 1, XATTR_REPLACE), ENODATA);
 	MUST(fgetxattr(fd, "user.one", seen, sizeof seen) == 1 && seen[0] == '1');
-	MUST(fgetxattr(fd, "user.two", NULL, 0) == 3000 && fgetxattr(fd, "user.two", seen, sizeof seen) == 3000);
+	MUST(fgetxattr(fd, "user.two", NULL, 0) == 500 && fgetxattr(fd, "user.two", seen, sizeof seen) == 500);
 	REFUSED(fgetxattr(fd, "user.two", seen, 10), ERANGE);
 	n = flistxattr(fd, seen, sizeof seen);
 	MUST(n == 18);
@@ -457,18 +463,18 @@ static void listing(void)
 	char name[32], after[256] = "";
 
 	MUST(mkdir("many", 0755) == 0);
-	for (unsigned i = 0; i < 500; i++) {
+	for (unsigned i = 0; i < 200; i++) {
 		snprintf(name, sizeof name, "many/%u", i);
 		close(make(name, ""));
 	}
 	MUST((dir = opendir("many")));
 	while ((entry = readdir(dir))) {
-		if (++n == 250)
+		if (++n == 100)
 			middle = telldir(dir);
-		if (n == 251)
+		if (n == 101)
 			strcpy(after, entry->d_name);
 	}
-	MUST(n == 502);
+	MUST(n == 202);
 	seekdir(dir, middle);
 	MUST((entry = readdir(dir)) && strcmp(entry->d_name, after) == 0);
 	/* Emptied while it is read. */
@@ -481,7 +487,7 @@ static void listing(void)
 			n++;
 		}
 	closedir(dir);
-	MUST(n == 500 && rmdir("many") == 0);
+	MUST(n == 200 && rmdir("many") == 0);
 }
 
 static void statistics(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Contents of files: READ, WRITE, FSYNC, LSEEK, FALLOCATE, COPY_FILE_RANGE, SYNCFS, as a guest asks for them, and as one
- * that wants to do harm does.
+ * Contents of files: READ, WRITE, FSYNC, LSEEK, FALLOCATE, COPY_FILE_RANGE, SYNCFS, as a guest asks for them, and as
+ * one that wants to do harm does.
  */
 #include "tests/unit/fs_client.h"
 
@@ -93,7 +93,9 @@ static void reads_end_where_the_file_ends(void **state)
 	fs_begin(&client, NULL, "");
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		const size_t size = sizes[i];
-		const size_t offsets[] = { 0, 1, 4095, 4096, size / 2, size ? size - 1 : 0, size, size + 1, size + 9999 };
+		const size_t offsets[] = {
+			0, 1, 4095, 4096, size / 2, size ? size - 1 : 0, size, size + 1, size + 9999
+		};
 
 		host_pattern(&client, "file", size);
 		begin_file(&client, "file", O_RDONLY, &node, &fh);
@@ -138,8 +140,8 @@ static void holes_and_what_lies_beyond_4_gib_are_read_and_written(void **state)
 }
 
 /* One READ or WRITE of `len` bytes, with the guest's buffers cut as given (0 ends them; the rest is one more). */
-static int raw_io(struct fs_client *client, uint32_t opcode, uint64_t node, uint64_t fh, unsigned char *data, size_t len,
-                  size_t first, size_t second)
+static int raw_io(struct fs_client *client, uint32_t opcode, uint64_t node, uint64_t fh, unsigned char *data,
+                  size_t len, size_t first, size_t second)
 {
 	struct {
 		struct fuse_in_header header;
@@ -156,7 +158,9 @@ static int raw_io(struct fs_client *client, uint32_t opcode, uint64_t node, uint
 	const size_t out_len = sizeof out.header + (write ? sizeof(struct fuse_write_out) : len);
 	const size_t whole = write ? in_len : out_len;
 	unsigned char *cut = write ? (unsigned char *)&in : (unsigned char *)&out;
-	struct iovec pieces[] = { { cut, first }, { cut + first, second }, { cut + first + second, whole - first - second } };
+	struct iovec pieces[] = { { cut, first },
+		                  { cut + first, second },
+		                  { cut + first + second, whole - first - second } };
 	struct iovec readable = { &in, in_len }, writable = { &out, out_len };
 	size_t written;
 	int r;
@@ -164,7 +168,8 @@ static int raw_io(struct fs_client *client, uint32_t opcode, uint64_t node, uint
 	assert_true(len <= sizeof in.payload && first + second <= whole);
 	in.header.len = (uint32_t)in_len;
 	memcpy(in.payload, data, write ? len : 0);
-	r = fs_raw(client, 1, write ? pieces : &readable, write ? 3 : 1, write ? &writable : pieces, write ? 1 : 3, &written);
+	r = fs_raw(client, 1, write ? pieces : &readable, write ? 3 : 1, write ? &writable : pieces, write ? 1 : 3,
+	           &written);
 	if (r == 0)
 		assert_int_equal(written, out_len);
 	if (r == 0 && !write)
@@ -188,7 +193,8 @@ static void buffers_may_be_cut_anywhere(void **state)
 		assert_int_equal(raw_io(&client, FUSE_WRITE, node, fh, data, sizeof data, first, 3), 0);
 		assert_host_pattern(&client, "file", sizeof data);
 		memset(data, 0, sizeof data);
-		assert_int_equal(raw_io(&client, FUSE_READ, node, fh, data, sizeof data, first < 113 ? first : 113, 3), 0);
+		assert_int_equal(raw_io(&client, FUSE_READ, node, fh, data, sizeof data, first < 113 ? first : 113, 3),
+		                 0);
 		assert_pattern(data, 0, sizeof data);
 		assert_int_equal(fs_truncate(&client, node, 0), 0);
 	}
@@ -217,7 +223,8 @@ static void more_buffers_than_one_system_call_takes_are_all_used(void **state)
 	host_pattern(&client, "file", 0);
 	begin_file(&client, "file", O_RDWR, &node, &fh);
 	fill(data, 0, sizeof data);
-	*in_header = (struct fuse_in_header){ .len = sizeof header + sizeof data, .opcode = FUSE_WRITE, .nodeid = node };
+	*in_header =
+		(struct fuse_in_header){ .len = sizeof header + sizeof data, .opcode = FUSE_WRITE, .nodeid = node };
 	*in = (struct fuse_write_in){ .fh = fh, .size = sizeof data };
 	many[0] = (struct iovec){ header, sizeof header };
 	for (unsigned i = 0; i < N; i++)
@@ -349,8 +356,9 @@ static void writes_of_all_sizes_arrive(void **state)
 static ssize_t write_with(struct fs_client *client, uint64_t node, uint64_t fh, const char *text, uint64_t offset,
                           uint32_t write_flags, uint32_t flags)
 {
-	const struct fuse_write_in in = { .fh = fh, .offset = offset, .size = (uint32_t)strlen(text),
-		                          .write_flags = write_flags, .flags = flags };
+	const struct fuse_write_in in = {
+		.fh = fh, .offset = offset, .size = (uint32_t)strlen(text), .write_flags = write_flags, .flags = flags
+	};
 	struct fuse_write_out out;
 	size_t len;
 	int r = fs_call(client, FUSE_WRITE, node, &in, sizeof in, text, strlen(text), &out, sizeof out, &len);
@@ -524,8 +532,12 @@ static void addresses_without_memory_are_an_error(void **state)
 	const struct iovec readable = { nothing, 8192 };
 	struct fuse_out_header header;
 	const struct iovec writable[] = { { &header, sizeof header }, { nothing, 8192 } };
-	struct capsa_request request = { .readable = &readable, .n_readable = 1, .readable_bytes = 8192,
-		                         .writable = writable, .n_writable = 2, .writable_bytes = 8192 + sizeof header };
+	struct capsa_request request = { .readable = &readable,
+		                         .n_readable = 1,
+		                         .readable_bytes = 8192,
+		                         .writable = writable,
+		                         .n_writable = 2,
+		                         .writable_bytes = 8192 + sizeof header };
 	struct call *call = calloc(1, sizeof *call);
 	struct fs_client client;
 	uint64_t node, fh;
@@ -736,11 +748,14 @@ static void a_write_that_lies_about_its_size_writes_nothing(void **state)
 	fs_host_file(&client, "file", "whole", 0644);
 	begin_file(&client, "file", O_RDWR, &node, &fh);
 	in.fh = fh;
-	assert_int_equal(fs_call(&client, FUSE_WRITE, node, &in, sizeof in, "short", 5, &out, sizeof out, NULL), -EINVAL);
+	assert_int_equal(fs_call(&client, FUSE_WRITE, node, &in, sizeof in, "short", 5, &out, sizeof out, NULL),
+	                 -EINVAL);
 	in.size = UINT32_MAX;
-	assert_int_equal(fs_call(&client, FUSE_WRITE, node, &in, sizeof in, "short", 5, &out, sizeof out, NULL), -EINVAL);
+	assert_int_equal(fs_call(&client, FUSE_WRITE, node, &in, sizeof in, "short", 5, &out, sizeof out, NULL),
+	                 -EINVAL);
 	in.size = client.init.max_write + 1;
-	assert_int_equal(fs_call(&client, FUSE_WRITE, node, &in, sizeof in, data, 2 * MIB, &out, sizeof out, NULL), -EINVAL);
+	assert_int_equal(fs_call(&client, FUSE_WRITE, node, &in, sizeof in, data, 2 * MIB, &out, sizeof out, NULL),
+	                 -EINVAL);
 	fs_host_has(&client, "file", "whole");
 	/* Less than what is there is fine. */
 	in.size = 2;
@@ -799,8 +814,9 @@ static void requests_without_all_their_arguments_are_refused(void **state)
 	fs_begin(&client, NULL, "");
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		for (size_t len = 0; len < all[i].args; len++)
-			assert_int_equal(fs_call(&client, all[i].opcode, FUSE_ROOT_ID, args, len, NULL, 0, NULL, 0, NULL),
-			                 -EINVAL);
+			assert_int_equal(
+				fs_call(&client, all[i].opcode, FUSE_ROOT_ID, args, len, NULL, 0, NULL, 0, NULL),
+				-EINVAL);
 	fs_end(&client);
 }
 

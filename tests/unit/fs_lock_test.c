@@ -61,7 +61,9 @@ static int flock_all(struct locked_file *file, uint64_t owner, uint32_t type)
 
 static struct fs_request *wait_for_lock(struct locked_file *file, uint64_t owner, uint32_t type, bool flock)
 {
-	const struct fuse_lk_in in = { .fh = file->fh, .owner = owner, .lk = { .end = EVERYTHING, .type = type },
+	const struct fuse_lk_in in = { .fh = file->fh,
+		                       .owner = owner,
+		                       .lk = { .end = EVERYTHING, .type = type },
 		                       .lk_flags = flock ? FUSE_LK_FLOCK : 0 };
 
 	return fs_submit(&file->client, FUSE_SETLKW, file->node, &in, sizeof in, NULL, 0, 0);
@@ -195,8 +197,8 @@ static void closing_drops_an_owners_locks(void **state)
 	assert_int_equal(fs_flush(&file.client, file.node, other, ALICE), 0);
 	assert_int_equal(flock_all(&file, BOB, F_WRLCK), -EAGAIN);
 	release.fh = other;
-	assert_int_equal(fs_call(&file.client, FUSE_RELEASE, file.node, &release, sizeof release, NULL, 0, NULL, 0, NULL),
-	                 0);
+	assert_int_equal(
+		fs_call(&file.client, FUSE_RELEASE, file.node, &release, sizeof release, NULL, 0, NULL, 0, NULL), 0);
 	assert_int_equal(flock_all(&file, BOB, F_WRLCK), 0);
 	end(&file);
 }

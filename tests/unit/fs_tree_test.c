@@ -59,6 +59,29 @@ static void all_kinds_are_made_as_they_are_on_the_host(void **state)
 	fs_end(&client);
 }
 
+/* Links cannot have the attribute that keeps their owners: memory does, as long as they are there. */
+static void owners_of_links_are_forgotten_with_their_last_name(void **state)
+{
+	struct fs_client client;
+	uint64_t node;
+
+	(void)state;
+	fs_begin(&client, NULL, "owner = \"squash\";");
+	client.uid = client.gid = 33;
+	assert_int_equal(fs_symlink(&client, FUSE_ROOT_ID, "a", "target", &node), 0);
+	assert_int_equal(fs_link(&client, node, FUSE_ROOT_ID, "b"), 0);
+	assert_int_equal(fs_unlink(&client, FUSE_ROOT_ID, "a"), 0);
+	assert_true(owner_remembers(client.share));
+	assert_int_equal(fs_symlink(&client, FUSE_ROOT_ID, "c", "target", &node), 0);
+	assert_int_equal(fs_unlink(&client, FUSE_ROOT_ID, "c"), 0);
+	assert_true(owner_remembers(client.share));
+	client.uid = client.gid = 0;
+	assert_int_equal(fs_symlink(&client, FUSE_ROOT_ID, "plain", "target", &node), 0);
+	assert_int_equal(fs_rename(&client, FUSE_ROOT_ID, "plain", FUSE_ROOT_ID, "b", 0), 0);
+	assert_false(owner_remembers(client.share));
+	fs_end(&client);
+}
+
 static void squashed_special_files_are_empty_regular_ones_on_the_host(void **state)
 {
 	static const mode_t kinds[] = { S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK };
@@ -466,6 +489,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_kinds_are_made_as_they_are_on_the_host),
+		cmocka_unit_test(owners_of_links_are_forgotten_with_their_last_name),
 		cmocka_unit_test(squashed_special_files_are_empty_regular_ones_on_the_host),
 		cmocka_unit_test(a_name_is_one_component_for_every_operation),
 		cmocka_unit_test(hard_links_are_to_the_inode_even_of_a_symbolic_link),

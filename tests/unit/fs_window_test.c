@@ -73,8 +73,8 @@ static char in_file(struct window_case *c, off_t offset)
 /* What the core does with pages that have nothing behind them, and tells of. */
 static void replace(struct window_case *c, uint64_t offset, uint64_t len)
 {
-	assert_true(mmap(c->client.window + offset, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-	                 -1, 0) != MAP_FAILED);
+	assert_true(mmap(c->client.window + offset, len, PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
 	window_fault(c->client.share, offset, len);
 }
 
@@ -192,7 +192,8 @@ static int remove_many(struct window_case *c, uint32_t count, const struct fuse_
 {
 	const struct fuse_removemapping_in in = { .count = count };
 
-	return fs_call(&c->client, FUSE_REMOVEMAPPING, c->node, &in, sizeof in, ones, n * sizeof ones[0], NULL, 0, NULL);
+	return fs_call(&c->client, FUSE_REMOVEMAPPING, c->node, &in, sizeof in, ones, n * sizeof ones[0], NULL, 0,
+	               NULL);
 }
 
 static void several_ranges_are_removed_at_once(void **state)
@@ -218,6 +219,7 @@ static void several_ranges_are_removed_at_once(void **state)
 static void ranges_that_make_no_sense_are_refused(void **state)
 {
 	const struct fuse_removemapping_one ones[2] = { { 0, SLOT }, { 1, SLOT } };
+	const struct fuse_setupmapping_in nothing = { .fh = 0 };
 	struct window_case c;
 	uint64_t dir;
 
@@ -251,7 +253,8 @@ static void ranges_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(remove_many(&c, UINT32_MAX, ones, 2), -EINVAL);
 	assert_int_equal(remove_many(&c, 2, ones, 2), -EINVAL);
 	for (size_t len = 0; len < sizeof(struct fuse_setupmapping_in); len++)
-		assert_int_equal(fs_call(&c.client, FUSE_SETUPMAPPING, c.node, ones, len, NULL, 0, NULL, 0, NULL), -EINVAL);
+		assert_int_equal(fs_call(&c.client, FUSE_SETUPMAPPING, c.node, &nothing, len, NULL, 0, NULL, 0, NULL),
+		                 -EINVAL);
 	end(&c);
 }
 
