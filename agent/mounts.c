@@ -107,7 +107,7 @@ static bool take_flag(const char *word, size_t len, unsigned long *set)
 	return len == 0;
 }
 
-/* `data` has room for all of `options`. */
+/* `data` has room for all of `options`. *at: as of put_on(); NULL where it did not come to that. */
 static void split_options(const char *options, unsigned long *set, char *data)
 {
 	char *end = data;
@@ -215,6 +215,7 @@ static int add_with(const struct mount_wanted *wanted, const char *options, char
 		return err;
 	if (!(set & (MS_BIND | MS_REMOUNT)) && *wanted->type)
 		modules_load_file_system(wanted->type);
+	*at = wanted->type;
 	err = put_on(wanted, becomes_root ? NEW_ROOT : wanted->target, set, data, at);
 	return err || !becomes_root ? err : root_switch();
 }
@@ -222,7 +223,7 @@ static int add_with(const struct mount_wanted *wanted, const char *options, char
 int mounts_add(const struct mount_wanted *wanted, const char **what, bool *fell_back)
 {
 	const bool overlay = wanted->flags & AGENT_MOUNT_OVERLAY;
-	const char *at = wanted->type;
+	const char *at = NULL;
 	char *data;
 	int err;
 
@@ -239,9 +240,9 @@ int mounts_add(const struct mount_wanted *wanted, const char **what, bool *fell_
 		*fell_back = true;
 		err = add_with(wanted, wanted->fallback, data, &at);
 	}
-	if (err == -ENODEV)
+	if (at && err == -ENODEV)
 		*what = at;
-	else if (err == -ENOENT || err == -ENOTBLK || err == -EINVAL)
+	else if (at && (err == -ENOENT || err == -ENOTBLK || err == -EINVAL))
 		*what = wanted->source;
 	free(data);
 	return err;

@@ -26,7 +26,7 @@ struct mount_wanted {
  * used.
  *
  * With the target "/" it becomes the root of the caller and of whatever it starts from now on, as by switch_root(8):
- * /dev, /proc, /sys, /run and /tmp move there. Processes that run already keep what they have. A caller that was
+ * /dev, /proc, /sys, /run and /tmp are the same there. Processes that run already keep what they have. A caller that was
  * started afterwards with another root gets there by root_find().
  */
 int mounts_add(const struct mount_wanted *wanted, const char **what, bool *fell_back);

@@ -3,8 +3,8 @@
  * overlay.c - see overlay.h. Called by mounts.c.
  *
  * The two layers are mounted on folders of our own and are taken off again when the overlay stands: it has its own hold
- * on them. So nobody in the guest can change a layer below the overlay, which overlayfs takes ill, and no tool that walks
- * the tree meets everything twice.
+ * on them. So nobody in the guest can change a layer below the overlay, which overlayfs takes ill, and no tool that
+ * walks the tree meets everything twice.
  */
 #include "agent/overlay.h"
 

@@ -101,7 +101,7 @@ enum agent_type {
 	 * string source, string target (made if need be), string type, string options (as mount -o), u32 flags
 	 * (AGENT_MOUNT_*), string options for a second try where the file system does not take the first ones (EINVAL;
 	 * "": none). Flags and what follows may be missing. RESULT, with u32: 1 where it took the second try. The target
-	 * "/" makes it the root of all that follows, as switch_root(8): /dev, /proc, /sys, /run and /tmp go along.
+	 * "/" makes it the root of all that follows, as switch_root(8): /dev, /proc, /sys, /run and /tmp are the same.
 	 */
 	AGENT_MOUNT = 26,
 	/*

@@ -2,6 +2,8 @@
 /*
  * root.c - see root.h. Called by mounts.c; root_find() by init.c and shutdown.c.
  *
+ * The old root keeps its mounts: init stays there, and may be about to load modules and to open what they bring.
+ *
  * The new root may be anybody's tree: its /tmp may be a link to anywhere, which is followed as it will be once this is
  * the root (RESOLVE_IN_ROOT, openat2(2)).
  */
@@ -48,8 +50,8 @@ static int open_in(int root, const char *name)
 	return fd;
 }
 
-/* One that cannot be moved stays behind: a root that cannot be written to may lack the folder. */
-static void move_into(int root, const char *target)
+/* One that cannot be had there is done without: a root that cannot be written to may lack the folder. */
+static void show_in(int root, const char *target)
 {
 	char to[32];
 	int fd = open_in(root, target + 1);
@@ -57,24 +59,23 @@ static void move_into(int root, const char *target)
 	snprintf(to, sizeof to, "/proc/self/fd/%d", fd);
 	if (fd < 0)
 		agent_log("cannot make %s in the new root: %s", target, strerror(errno));
-	else if (mount(target, to, NULL, MS_MOVE, NULL))
-		agent_log("cannot move %s into the new root: %s", target, strerror(errno));
+	else if (mount(target, to, NULL, MS_BIND | MS_REC, NULL))
+		agent_log("cannot mount %s in the new root: %s", target, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 }
 
 int root_switch(void)
 {
-	/* /proc last: the others are reached through it. */
-	static const char *const moved[] = { "/dev", "/sys", "/run", "/tmp", "/proc" };
+	static const char *const kept[] = { "/dev", "/proc", "/sys", "/run", "/tmp" };
 	int root = open(NEW_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (root < 0)
 		return -errno;
 	/* Their files are out of reach afterwards. */
 	modules_load_file_systems();
-	for (size_t i = 0; i < sizeof moved / sizeof *moved; i++)
-		move_into(root, moved[i]);
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		show_in(root, kept[i]);
 	close(root);
 	/* Not chroot(2) alone: the kernel makes no user namespace for who has another root than the mounts have. */
 	if (mount(NEW_ROOT, "/", NULL, MS_MOVE, NULL))

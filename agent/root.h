@@ -11,11 +11,11 @@
 
 /* 0 or -errno. */
 int root_begin(void);
-/* /dev, /sys, /run, /tmp and /proc move there, each as far as there can be such a folder. 0 or -errno. */
+/* /dev, /proc, /sys, /run and /tmp are the same there, as far as there can be such a folder. 0 or -errno. */
 int root_switch(void);
 /*
- * To the topmost of what is mounted on "/": for a process that was started by one that has another root. Nothing changes
- * where nothing is. 0 or -errno.
+ * To the topmost of what is mounted on "/": for a process that was started by one that has another root. Nothing
+ * changes where nothing is. 0 or -errno.
  */
 int root_find(void);
 

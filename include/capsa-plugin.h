@@ -463,8 +463,9 @@ struct capsa_plugin {
 
 	/*
 	 * Pages of a shared-memory window had nothing behind them when the guest or capsa touched them: a file was
-	 * truncated, or its disk fails. The core has put anonymous zero pages there already, which are not the file's any
-	 * more; what the plugin does is map the file again once it is long enough. Home loop, some time after it happened;
+	 * truncated, or its disk fails or is full. The core has put anonymous zero pages there already, which are not the
+	 * file's any more; what the plugin does is map the file again once it is long enough: what a file grows by, before
+	 * the guest hears of it, even if this call has not come yet. Home loop, some time after it happened;
 	 * also for pages that the plugin has replaced meanwhile, and for neighbours of what was touched. Optional.
 	 *
 	 * It does not come for all: where the guest has interrupts on, Linux tries to fetch the page in the background, again

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,25 +46,41 @@ static bool is_same(int a, int b)
 	       first.st_ino == second.st_ino;
 }
 
-/* Goes on until the machine has ended: its folder goes with it. When the log is full a new file takes its name. */
-static int follow(const char *folder, int watch, int fd)
+/* A thread: closes its end of the pipe when the machine has ended, of whatever. */
+struct waiter {
+	const char *name;
+	int pipe[2];
+};
+
+static void *wait_for_end(void *ctx)
 {
+	struct waiter *waiter = ctx;
+	struct error err;
+
+	rundir_wait(waiter->name, &err);
+	close(waiter->pipe[1]);
+	return NULL;
+}
+
+/*
+ * Goes on until the machine has ended. That its folder goes is no sign: that of a killed machine stays for a while.
+ * When the log is full a new file takes its name.
+ */
+static int follow(const char *folder, int watch, int end, int fd)
+{
+	struct pollfd fds[2] = { { .fd = watch, .events = POLLIN }, { .fd = end, .events = POLLIN } };
 	char events[4096] __attribute__((aligned(8)));
-	bool ended = false;
 	int rc = 0, next;
 
-	while (!rc && !ended) {
-		ssize_t n = read(watch, events, sizeof events);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		for (ssize_t at = 0; n > 0 && at < n;) {
-			struct inotify_event event;
-
-			memcpy(&event, events + at, sizeof event);
-			at += (ssize_t)(sizeof event + event.len);
-			ended |= (event.mask & (IN_DELETE_SELF | IN_IGNORED)) != 0;
+	while (!rc && !fds[1].revents) {
+		if (poll(fds, 2, -1) < 0) {
+			if (errno != EINTR)
+				return -errno;
+			continue;
 		}
+		/* What they say does not matter: something was written, or there is a new file. */
+		if (fds[0].revents && read(watch, events, sizeof events) < 0 && errno != EINTR)
+			return -errno;
 		rc = print_rest(fd);
 		next = rc ? -1 : open_log(folder, "console.log");
 		if (next < 0)
@@ -80,14 +98,16 @@ static int show(const char *name, bool follows)
 {
 	struct error err;
 	char *folder = rundir_find(name, &err);
+	pthread_t thread;
+	struct waiter waiter = { .name = name, .pipe = { -1, -1 } };
 	int older, newer, watch = -1, rc = 0;
 
 	if (!folder)
 		return fail(EXIT_FAILED, "%s", err.text);
 	if (follows) {
 		watch = inotify_init1(IN_CLOEXEC);
-		if (watch < 0 ||
-		    inotify_add_watch(watch, folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
+		if (watch < 0 || inotify_add_watch(watch, folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0 ||
+		    pipe2(waiter.pipe, O_CLOEXEC))
 			rc = -errno;
 	}
 	older = open_log(folder, "console.log.1");
@@ -101,7 +121,10 @@ static int show(const char *name, bool follows)
 		if (!rc)
 			rc = print_rest(newer);
 		if (!rc && follows)
-			rc = follow(folder, watch, newer);
+			rc = -pthread_create(&thread, NULL, wait_for_end, &waiter);
+		/* The process ends while the thread waits, if need be. */
+		if (!rc && follows)
+			rc = follow(folder, watch, waiter.pipe[0], newer);
 		if (rc && rc != -EPIPE)
 			fail(EXIT_FAILED, "cannot show the console: %s", strerror(-rc));
 	}
@@ -111,6 +134,8 @@ static int show(const char *name, bool follows)
 		close(newer);
 	if (watch >= 0)
 		close(watch);
+	if (waiter.pipe[0] >= 0)
+		close(waiter.pipe[0]);
 	free(folder);
 	return rc ? EXIT_FAILED : EXIT_OK;
 }

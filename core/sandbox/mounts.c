@@ -20,7 +20,7 @@
 struct mount {
 	struct mounts *all;
 	struct mounts_entry entry;
-	char *target; /* the entry's, without "/" at its end */
+	char *target;                   /* the entry's, without "/" at its end */
 	struct client_channel *channel; /* NULL: not asked, or answered */
 	bool told_dax;                  /* that the guest has none */
 };

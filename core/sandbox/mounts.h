@@ -38,8 +38,8 @@ int mounts_new(struct reactor *reactor, const struct mounts_entry *entries, size
 void mounts_free(struct mounts *mounts); /* NULL is fine */
 
 /*
- * Asks the agent, which has `ms` milliseconds for all of them. done() is called once, with why the first one that failed
- * did, or NULL; at once where there are none. Again only when done() was called, or after mounts_forget().
+ * Asks the agent, which has `ms` milliseconds for all of them. done() is called once, with why the first one that
+ * failed did, or NULL; at once where there are none. Again only when done() was called, or after mounts_forget().
  */
 void mounts_ask(struct mounts *mounts, struct client *client, int64_t ms, void (*done)(void *ctx, const char *failure),
                 void *ctx);

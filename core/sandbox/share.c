@@ -33,8 +33,8 @@ static enum kind kind_of(const char *key)
 		const char *key;
 		enum kind kind;
 	} known[] = {
-		{ "tag", KIND_STRING },   { "uid_map", KIND_LIST },  { "gid_map", KIND_LIST },
-		{ "plugin", KIND_TAKEN }, { "path", KIND_TAKEN },    { "mount", KIND_TAKEN },
+		{ "tag", KIND_STRING },   { "uid_map", KIND_LIST }, { "gid_map", KIND_LIST },
+		{ "plugin", KIND_TAKEN }, { "path", KIND_TAKEN },   { "mount", KIND_TAKEN },
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -52,7 +52,7 @@ struct parser {
 	int rc;
 	char *keys;
 	bool has_cache, has_submounts, has_readonly, is_writable; /* is_writable: somebody said so */
-	char *lists[2]; /* uid_map, gid_map: their items */
+	char *lists[2];                                           /* uid_map, gid_map: their items */
 };
 
 static void *kept(struct parser *p, void *memory)
@@ -167,8 +167,9 @@ static void take_option(struct parser *p, struct share *share)
 	if (p->rc)
 		return;
 	if (!*key || strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") != strlen(key) || *key < 'a') {
-		wrong(p, "\"%.64s\" is no option; `capsa plugin show " PLUGIN "` tells them, and a \",\" in a path is "
-		         "written \"\\,\"",
+		wrong(p,
+		      "\"%.64s\" is no option; `capsa plugin show " PLUGIN "` tells them, and a \",\" in a path is "
+		      "written \"\\,\"",
 		      key);
 		return;
 	}
@@ -262,8 +263,10 @@ static void take_guest(struct parser *p, const char *host)
 	if (strcmp(mode, "ro") == 0 || strcmp(mode, "rw") == 0)
 		set_readonly(p, mode[1] == 'o');
 	else
-		wrong(p, "\":%.64s\" behind GUEST is unknown; write \":ro\", or options after a \",\" (a \":\" in a path is "
-		         "written \"\\:\")",
+		wrong(p,
+		      "\":%.64s\" behind GUEST is unknown; write \":ro\", or options after a \",\" (a \":\" in a path "
+		      "is "
+		      "written \"\\:\")",
 		      mode);
 	if (*p->at == ':')
 		wrong(p, "too many \":\"; one in a path is written \"\\:\"");
@@ -293,14 +296,15 @@ int share_parse(const char *word, bool is_root, struct arena *arena, struct shar
 			add_key(&p, lists[i], kept(&p, arena_format(arena, "( %s )", p.lists[i])));
 	/*
 	 * Below an overlay a tree must not change anyway, so what was read once holds for good: hardly a question is
-	 * asked twice, and a program of it is read once however often it is run. No DAX: a window costs the guest memory
-	 * and time when it is set up, and what a short command reads, it reads once.
+	 * asked twice, and a program of it is read once however often it is run. No DAX: a window costs the guest
+	 * memory and time when it is set up, and what a short command reads, it reads once.
 	 */
 	if (is_root && !p.has_readonly)
 		add_key(&p, "readonly", "true");
 	if (is_root && !p.is_writable && !p.has_cache)
 		add_key(&p, "cache", "\"always\"");
-	/* overlayfs does not follow a mount in its lower layer: /home would be EREMOTE where it is one of the host's. */
+	/* overlayfs does not follow a mount in its lower layer: /home would be EREMOTE where it is one of the host's.
+	 */
 	if (is_root && !p.is_writable && !p.has_submounts)
 		add_key(&p, "submounts", "false");
 	out->keys = p.keys;
@@ -311,8 +315,9 @@ int share_parse(const char *word, bool is_root, struct arena *arena, struct shar
 static const char *free_tag(const struct config *config, bool is_root)
 {
 	for (unsigned n = 0;; n++) {
-		const char *tag = is_root && n == 0 ? arena_strdup(config->arena, "root")
-		                                    : arena_format(config->arena, "%s%u", is_root ? "root" : "share", n);
+		const char *tag = is_root && n == 0
+		                          ? arena_strdup(config->arena, "root")
+		                          : arena_format(config->arena, "%s%u", is_root ? "root" : "share", n);
 		bool taken = false;
 
 		for (size_t i = 0; tag && i < config->n_devices; i++)

@@ -11,7 +11,7 @@
  * WHERE IT RUNS. dispatch.c says for each opcode: on the loop; on a worker; or "try": first on the loop with
  * call->may_block false, where it does what it can without waiting for a disk, and says CALL_BLOCKS when it cannot:
  * then it runs once more, from its beginning, on a worker with may_block true. Whatever it did before CALL_BLOCKS must
- * have no effect.
+ * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c).
  *
  * A call belongs to one thread at a time: loop -> worker -> home loop (done) -> its queue's loop, which completes it.
  */

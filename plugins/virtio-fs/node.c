@@ -586,9 +586,16 @@ int share_open_node(struct share *share, const struct node *node, int flags)
 	/* What is left has no say in *what* is opened: that is the descriptor's inode and nothing else. O_NOFOLLOW
 	 * would refuse the way through /proc. */
 	flags &= O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME | O_NONBLOCK | O_LARGEFILE;
+	/* A readonly share does not even leave a time of access behind, where the file's owner or root asks for that. */
+	if (share->options.readonly)
+		flags |= O_NOATIME;
 	node_proc_name(node, name);
 	do {
 		fd = openat(share->proc_fd, name, flags | O_CLOEXEC | O_NOCTTY);
+		if (fd < 0 && errno == EPERM && (flags & O_NOATIME)) {
+			flags &= ~O_NOATIME;
+			fd = openat(share->proc_fd, name, flags | O_CLOEXEC | O_NOCTTY);
+		}
 	} while (fd < 0 && (errno == EMFILE || errno == ENFILE) && node_table_relieve(share->nodes));
 	return fd < 0 ? -errno : fd;
 }

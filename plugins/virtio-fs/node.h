@@ -39,6 +39,13 @@ struct node {
 		uint32_t uid, gid, mode, rdev;
 		uint8_t state; /* owner.c's */
 	} owner;
+	/* op-open.c: what the file was when the guest opened it last, and what is known of closing it */
+	struct {
+		struct statx_timestamp mtime, ctime;
+		uint64_t size;
+		bool is_settled;
+		bool is_local;
+	} opened;
 };
 
 /* `share->root` is open. 0 or -errno. */

@@ -221,6 +221,9 @@ int op_setattr(struct call *call)
 
 	if (call->share->options.readonly)
 		return -EROFS;
+	/* Blocks of the file are given back, and somebody's lease may have to be broken first. */
+	if ((in->valid & FATTR_SIZE) && !call->may_block)
+		return CALL_BLOCKS;
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, &target);
 	if (rc != 0)
 		return rc;

@@ -10,10 +10,18 @@
  * Of the flags the guest's O_DIRECT goes no further: it has its own cache out of the way already (the host's page cache
  * is the only one left), whereas the host's would ask for an alignment of guest memory and offset that the guest's
  * kernel knows nothing of. O_NOATIME is the owner's privilege, and the host's owner is another.
+ *
+ * PAGES of a file that the guest has cached may stay at the next open (FOPEN_KEEP_CACHE) where nobody else changes
+ * files (cache = "always"), and else where the file is what it was at the open before: same times, same size, and these
+ * times had been old enough by then that a change in the same grain of the clock cannot hide behind them. So a build
+ * reads its headers once, and a change on the host is seen at the next open all the same.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "plugins/virtio-fs/entry.h"
@@ -25,6 +33,7 @@
 #include "plugins/virtio-fs/tree.h"
 
 #define CREATE_TRIES 3u /* the host makes and removes the name meanwhile */
+#define GRAIN 2         /* seconds: the coarsest that file systems stamp with */
 
 /* What the host's open(2) gets of the guest's flags; -EINVAL. O_CREAT and the like are added by who means them. */
 static int host_flags(const struct share *share, uint32_t flags)
@@ -47,8 +56,51 @@ static bool flags_change(uint32_t flags)
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 }
 
+static bool same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Whether the file is what it was at the last open; remembers it for the next. */
+static bool is_unchanged(struct node *node, int fd)
+{
+	struct timespec now;
+	struct statx stx;
+	bool same;
+
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) || node_statx(node, fd, &stx))
+		return false;
+	pthread_mutex_lock(&node->lock);
+	same = node->opened.is_settled && same_time(&node->opened.mtime, &stx.stx_mtime) &&
+	       same_time(&node->opened.ctime, &stx.stx_ctime) && node->opened.size == stx.stx_size;
+	node->opened.mtime = stx.stx_mtime;
+	node->opened.ctime = stx.stx_ctime;
+	node->opened.size = stx.stx_size;
+	node->opened.is_settled = now.tv_sec > stx.stx_ctime.tv_sec + GRAIN;
+	pthread_mutex_unlock(&node->lock);
+	return same;
+}
+
+/* File systems whose close(2) neither waits nor has anything to say. Others, and those not known here, are asked. */
+static bool lives_here(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st))
+		return false;
+	switch ((unsigned long)st.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* How the guest's page cache treats an open file. */
-static uint32_t answer_flags(const struct share *share, int flags)
+static uint32_t answer_flags(const struct share *share, struct node *node, int fd, int flags)
 {
 	uint32_t answer = 0;
 
@@ -60,6 +112,8 @@ static uint32_t answer_flags(const struct share *share, int flags)
 #endif
 		break;
 	case CACHE_AUTO:
+		if (is_unchanged(node, fd))
+			answer |= FOPEN_KEEP_CACHE;
 		break;
 	case CACHE_ALWAYS:
 		answer |= FOPEN_KEEP_CACHE;
@@ -75,22 +129,12 @@ static uint32_t answer_flags(const struct share *share, int flags)
 
 /*
  * Opens the contents of a regular file's node for the guest. `wait` false: -EAGAIN where another process has a lease on
- * it (the host's Samba, say). A readonly share does not even leave a time of access behind, where we may ask for that.
+ * it (the host's Samba, say). O_NONBLOCK stays with the descriptor then: for reading and writing of regular files it
+ * has no meaning.
  */
 static int node_open(struct share *share, struct node *node, int flags, bool wait)
 {
-	int fd, extra = wait ? 0 : O_NONBLOCK;
-
-	if (share->options.readonly) {
-		fd = share_open_node(share, node, flags | extra | O_NOATIME);
-		if (fd != -EPERM)
-			goto opened;
-	}
-	fd = share_open_node(share, node, flags | extra);
-opened:
-	if (fd >= 0 && !wait)
-		fcntl(fd, F_SETFL, flags & (O_APPEND | O_NOATIME));
-	return fd;
+	return share_open_node(share, node, wait ? flags : flags | O_NONBLOCK);
 }
 
 /* O_TRUNC on its way: what was in the file is counted back, and set-id bits go where the guest's kernel says so. */
@@ -117,12 +161,19 @@ static int node_open_counted(struct share *share, struct node *node, int flags, 
 }
 
 /* The descriptor becomes a handle, and the answer is complete. `fd` is taken over. */
-static int open_reply(struct call *call, const struct node *node, int fd, int flags)
+static int open_reply(struct call *call, struct node *node, int fd, int flags)
 {
 	struct share *share = call->share;
-	struct fuse_open_out out = { .open_flags = answer_flags(share, flags) };
-	int result = handle_new(share, HANDLE_FILE, node, fd, flags & (O_ACCMODE | O_APPEND), &out.fh);
+	struct fuse_open_out out = { .open_flags = answer_flags(share, node, fd, flags) };
+	bool is_local = (flags & O_ACCMODE) != O_RDONLY && lives_here(fd);
+	int result;
 
+	if (is_local) {
+		pthread_mutex_lock(&node->lock);
+		node->opened.is_local = true;
+		pthread_mutex_unlock(&node->lock);
+	}
+	result = handle_new(share, HANDLE_FILE, node, fd, flags & (O_ACCMODE | O_APPEND), &out.fh);
 	if (result)
 		return result;
 	result = call_reply(call, &out, sizeof out);
@@ -373,6 +424,23 @@ int op_release(struct call *call)
 	return handle_close(share, in->fh, HANDLE_FILE);
 }
 
+/* Whether close(2) of the handle is known to have nothing to say. */
+static bool closes_quietly(struct share *share, const struct handle *handle)
+{
+	struct node *node;
+	bool quietly;
+
+	if ((handle->flags & O_ACCMODE) == O_RDONLY)
+		return true;
+	if (node_get(share, handle->node, &node))
+		return false;
+	pthread_mutex_lock(&node->lock);
+	quietly = node->opened.is_local;
+	pthread_mutex_unlock(&node->lock);
+	node_put(share, node);
+	return quietly;
+}
+
 /*
  * The guest's process closes one of its descriptors of the file, others may stay. What close(2) has to say about what
  * was written (NFS: -EDQUOT, -EIO) is asked of a duplicate.
@@ -383,17 +451,19 @@ int op_flush(struct call *call)
 	struct share *share = call->share;
 	struct handle *handle;
 	int fd, result;
+	bool quietly;
 
 	result = handle_get(share, in->fh, HANDLE_FILE, &handle);
 	if (result)
 		return result;
-	if (close_waits(handle) && !call->may_block) {
+	quietly = closes_quietly(share, handle);
+	if (!quietly && !call->may_block) {
 		result = CALL_BLOCKS;
 		goto put;
 	}
 	if (share->locks)
 		locks_drop(share, handle->node, in->lock_owner, false);
-	if (close_waits(handle)) {
+	if (!quietly) {
 		fd = fcntl(handle->fd, F_DUPFD_CLOEXEC, 0);
 		/* Without a descriptor to spare nobody can be asked; what was written is as good as before. */
 		if (fd >= 0 && close(fd))

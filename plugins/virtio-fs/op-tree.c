@@ -216,7 +216,7 @@ int op_mkdir(struct call *call)
 	return make(call, &thing);
 }
 
-/* The target is the guest's text: we never follow it, and the host's programs are warned (see the manual page). */
+/* The target is the guest's text, of any kind: nobody here ever follows it. */
 int op_symlink(struct call *call)
 {
 	struct thing thing = { .mode = S_IFLNK | 0777, .host_mode = S_IFLNK | 0777, .target = call->names[1] };

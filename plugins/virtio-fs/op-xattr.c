@@ -12,9 +12,9 @@
  *     system.*, ...  EOPNOTSUPP                         EOPNOTSUPP: no ACLs are offered (FUSE_POSIX_ACL)
  *
  * So a guest's root may give a file capabilities that mean something to the guest and nothing to the host. Sizes are
- * Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no paths here,
- * so that a file or directory is opened for it, and nothing else has any: neither do links and special files on Linux
- * have user.* attributes.
+ * Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no paths
+ * here, so that a file or directory is opened for it, and nothing else has any: neither do links and special files on
+ * Linux have user.* attributes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +106,11 @@ static int sized_reply(struct call *call, uint32_t room, const void *data, size_
 	return call_reply(call, data, len);
 }
 
-/* What attributes are asked of. CALL_BLOCKS: another process of the host has a lease on the file (its Samba, say). */
+/*
+ * What attributes are asked of. CALL_BLOCKS: another process of the host has a lease on the file (its Samba, say).
+ * -EACCES, where capsa's user may not read the file: for the guest it has none then, or `ls -l` of a folder with
+ * other people's files would complain of each.
+ */
 static int descriptor_open(struct call *call, const struct node *node, int *out)
 {
 	int fd = share_open_node(call->share, node, O_RDONLY | (call->may_block ? 0 : O_NONBLOCK));
@@ -131,7 +135,7 @@ static int get(struct call *call, struct node *node)
 		return result;
 	result = descriptor_open(call, node, &fd);
 	if (result)
-		return result;
+		return result == -EACCES ? -ENODATA : result;
 	if (size) {
 		value = malloc(size);
 		result = value ? 0 : -ENOMEM;
@@ -156,6 +160,8 @@ static int list(struct call *call, struct node *node)
 	if (!may_have_any(node))
 		return sized_reply(call, room, NULL, 0);
 	result = descriptor_open(call, node, &fd);
+	if (result == -EACCES)
+		return sized_reply(call, room, NULL, 0);
 	if (result)
 		return result;
 	/* Most have none, and need no memory for them. */

@@ -11,7 +11,9 @@
 
 enum where {
 	ON_LOOP,   /* never waits for long */
-	TRY_LOOP,  /* may say CALL_BLOCKS */
+	TRY_LOOP,  /* may say CALL_BLOCKS, then on a worker */
+	TRY_BRIEF, /* may say CALL_BLOCKS, then as ON_BRIEF */
+	ON_BRIEF,  /* waits, but for little: on the loop or on a worker, with may_block true */
 	ON_WORKER, /* waits */
 };
 

@@ -6,13 +6,18 @@
  * need at most and puts the difference of the inode's st_blocks in its place afterwards. The count may end a few blocks
  * above the limit then (a byte takes a block, a file a block of extents), but nothing is granted as long as it is.
  *
- * A file without a name takes its space until the last descriptor of it is closed; were it given back at UNLINK, a guest
- * could fill the disk with files that it holds open and has removed. So what has no name is an orphan here, and its
- * space comes back when no descriptor of this process is one of it any more. Nodes, handles and locks all have
+ * A file without a name takes its space until the last descriptor of it is closed; were it given back at UNLINK, a
+ * guest could fill the disk with files that it holds open and has removed. So what has no name is an orphan here, and
+ * its space comes back when no descriptor of this process is one of it any more. Nodes, handles and locks all have
  * descriptors of their own and none of them knows of the others, hence we look through /proc/self/fd: seldom, namely
  * when something would be refused, somebody asks how much is left, or orphans have become many. An orphan must be
- * missed twice: its last descriptor may have moved to a lower number behind our back, from the node to a handle, say.
- * LINK gives an orphan a name again (linkat(2) of a tmpfile).
+ * missed twice (a number may be another file by the time we ask): its last descriptor may have moved to a lower number
+ * behind our back, from the node to a handle, say. LINK gives an orphan a name again (linkat(2) of a tmpfile).
+ *
+ * How much of the count is an inode's own is remembered for each that the guest made or changed, and no more than that
+ * is ever given back for it: file systems add blocks of extents behind our back when they write out, and a guest that
+ * makes and removes files would gain one each time. There are INODES_MAX of these; what has no place gives nothing
+ * back.
  *
  * Inodes are known by device and number. An orphan's number is not used again as long as it is held. When quota_made()
  * comes with it, the old life is over and settled.
@@ -23,6 +28,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -30,19 +37,23 @@
 
 #include "plugins/virtio-fs/quota.h"
 
+#include "plugins/virtio-fs/node-index.h"
+
 #define BLOCK 512u /* of st_blocks */
 #define NODE_LOCKS 64u
-#define BUCKETS 4096u
-#define ORPHANS_MANY 1024u /* this many new ones are worth a look at the descriptors */
+#define INODES_MAX (1u << 19) /* about 40 MiB */
+#define ORPHANS_MANY 1024u    /* this many new ones are worth a look at the descriptors */
 #define MISSES 2u
 #define REST 10 /* a look may have one part in this many of a thread's time */
 
-struct orphan {
-	struct orphan *next;
+struct inode {
+	struct index_link link; /* the first member */
 	dev_t dev;
 	ino_t ino;
-	uint64_t blocks;
-	uint64_t seen, born; /* looks: the last that found it, and the last before it was one */
+	uint64_t charged; /* blocks: its part of the count */
+	bool is_orphan;
+	LIST_ENTRY(inode) orphans;
+	uint64_t seen, born; /* looks: the last that found it, and the last before it was an orphan */
 	unsigned misses;
 };
 
@@ -52,12 +63,14 @@ struct count {
 
 struct quota {
 	pthread_mutex_t node_locks[NODE_LOCKS]; /* held from begin to end */
-	pthread_mutex_t look_lock;              /* one looks at a time; held across readdir and fstat of /proc/self/fd */
-	int64_t rest_until;                     /* of the next look; under look_lock */
+	pthread_mutex_t look_lock; /* one looks at a time; held across readdir and fstat of /proc/self/fd */
+	int64_t rest_until;        /* of the next look; under look_lock */
 
 	pthread_mutex_t lock; /* the rest, never across a system call */
-	struct count bytes, inodes;
-	struct orphan *orphans[BUCKETS];
+	struct count bytes, inodes_count;
+	uint64_t seed;
+	struct index inodes;
+	LIST_HEAD(, inode) orphans;
 	size_t n_orphans, n_survivors; /* now; after the last look */
 	uint64_t looks;
 };
@@ -71,10 +84,15 @@ int quota_new(uint64_t max_bytes, uint64_t max_inodes, struct quota **out)
 	if (!max_bytes && !max_inodes)
 		return 0;
 	quota = calloc(1, sizeof *quota);
-	if (!quota)
+	if (!quota || index_new(&quota->inodes)) {
+		free(quota);
 		return -ENOMEM;
+	}
+	if (getrandom(&quota->seed, sizeof quota->seed, GRND_NONBLOCK) != (ssize_t)sizeof quota->seed)
+		quota->seed = (uintptr_t)quota;
+	LIST_INIT(&quota->orphans);
 	quota->bytes.max = max_bytes;
-	quota->inodes.max = max_inodes;
+	quota->inodes_count.max = max_inodes;
 	for (i = 0; i < NODE_LOCKS; i++)
 		pthread_mutex_init(&quota->node_locks[i], NULL);
 	pthread_mutex_init(&quota->look_lock, NULL);
@@ -85,17 +103,19 @@ int quota_new(uint64_t max_bytes, uint64_t max_inodes, struct quota **out)
 
 void quota_free(struct quota *quota)
 {
-	struct orphan *orphan, *next;
 	unsigned i;
 
 	if (!quota)
 		return;
-	for (i = 0; i < BUCKETS; i++) {
-		for (orphan = quota->orphans[i]; orphan; orphan = next) {
-			next = orphan->next;
-			free(orphan);
+	for (size_t bucket = 0; bucket < quota->inodes.n; bucket++) {
+		struct index_link *link = quota->inodes.buckets[bucket], *next;
+
+		for (; link; link = next) {
+			next = link->next;
+			free(link); /* the inode begins with it */
 		}
 	}
+	index_free(&quota->inodes);
 	for (i = 0; i < NODE_LOCKS; i++)
 		pthread_mutex_destroy(&quota->node_locks[i]);
 	pthread_mutex_destroy(&quota->look_lock);
@@ -118,40 +138,93 @@ static void count_sub(struct count *count, uint64_t n)
 	count->used -= n < count->used ? n : count->used;
 }
 
-/* Orphans. All but look() with `lock` held. */
+/* Inodes. All with `lock` held. */
 
-static struct orphan **orphan_find(struct quota *quota, dev_t dev, ino_t ino)
+static struct inode *inode_of(struct index_link *link)
 {
-	uint64_t hash = (ino ^ (uint64_t)dev << 32) * UINT64_C(0x9e3779b97f4a7c15);
-	struct orphan **place = &quota->orphans[(hash >> 32) % BUCKETS];
-
-	while (*place && ((*place)->ino != ino || (*place)->dev != dev))
-		place = &(*place)->next;
-	return place;
+	return (struct inode *)(void *)link;
 }
 
-/* Takes it out of the table, and what it has of the counts. */
-static void orphan_settle(struct quota *quota, struct orphan **place)
+static uint64_t inode_hash(const struct quota *quota, dev_t dev, ino_t ino)
 {
-	struct orphan *orphan = *place;
+	const uint64_t key[] = { dev, ino };
 
-	count_sub(&quota->bytes, orphan->blocks * BLOCK);
-	count_sub(&quota->inodes, 1);
-	*place = orphan->next;
+	return index_hash(quota->seed, key, sizeof key);
+}
+
+static struct inode *inode_find(const struct quota *quota, dev_t dev, ino_t ino)
+{
+	struct index_link *link = index_first(&quota->inodes, inode_hash(quota, dev, ino));
+
+	while (link && (inode_of(link)->ino != ino || inode_of(link)->dev != dev))
+		link = index_next(link);
+	return link ? inode_of(link) : NULL;
+}
+
+static dev_t device_of(const struct statx *stx)
+{
+	return makedev(stx->stx_dev_major, stx->stx_dev_minor);
+}
+
+/* Finds it, or remembers it with the blocks that it has: cut by the guest, these are credit. NULL: no place. */
+static struct inode *inode_get(struct quota *quota, const struct statx *stx)
+{
+	struct inode *inode = inode_find(quota, device_of(stx), stx->stx_ino);
+
+	if (inode || quota->inodes.links >= INODES_MAX)
+		return inode;
+	inode = calloc(1, sizeof *inode);
+	if (!inode)
+		return NULL;
+	inode->dev = device_of(stx);
+	inode->ino = stx->stx_ino;
+	inode->charged = stx->stx_blocks;
+	index_add(&quota->inodes, &inode->link, inode_hash(quota, inode->dev, inode->ino));
+	return inode;
+}
+
+static void orphan_begin(struct quota *quota, struct inode *inode)
+{
+	if (inode->is_orphan)
+		return;
+	inode->is_orphan = true;
+	inode->born = quota->looks;
+	inode->misses = 0;
+	LIST_INSERT_HEAD(&quota->orphans, inode, orphans);
+	quota->n_orphans++;
+}
+
+static void orphan_end(struct quota *quota, struct inode *inode)
+{
+	if (!inode->is_orphan)
+		return;
+	inode->is_orphan = false;
+	LIST_REMOVE(inode, orphans);
 	quota->n_orphans--;
-	free(orphan);
 }
+
+/* It is gone, and what it has of the counts. */
+static void orphan_settle(struct quota *quota, struct inode *inode)
+{
+	count_sub(&quota->bytes, inode->charged * BLOCK);
+	count_sub(&quota->inodes_count, 1);
+	orphan_end(quota, inode);
+	index_remove(&quota->inodes, &inode->link);
+	free(inode);
+}
+
+/* Looks. */
 
 static void see(struct quota *quota, const struct stat *st)
 {
-	struct orphan *orphan;
+	struct inode *inode;
 
 	if (st->st_nlink)
 		return;
 	pthread_mutex_lock(&quota->lock);
-	orphan = *orphan_find(quota, st->st_dev, st->st_ino);
-	if (orphan)
-		orphan->seen = quota->looks;
+	inode = inode_find(quota, st->st_dev, st->st_ino);
+	if (inode)
+		inode->seen = quota->looks;
 	pthread_mutex_unlock(&quota->lock);
 }
 
@@ -165,22 +238,15 @@ static void look_begin(struct quota *quota)
 
 static void look_end(struct quota *quota)
 {
-	struct orphan **place;
-	unsigned i;
+	struct inode *inode, *next;
 
 	pthread_mutex_lock(&quota->lock);
-	for (i = 0; i < BUCKETS; i++) {
-		place = &quota->orphans[i];
-		while (*place) {
-			if ((*place)->seen == quota->looks)
-				(*place)->misses = 0;
-			else if ((*place)->born < quota->looks)
-				(*place)->misses++;
-			if ((*place)->misses >= MISSES)
-				orphan_settle(quota, place);
-			else
-				place = &(*place)->next;
-		}
+	for (inode = LIST_FIRST(&quota->orphans); inode; inode = next) {
+		next = LIST_NEXT(inode, orphans);
+		if (inode->seen == quota->looks)
+			inode->misses = 0;
+		else if (inode->born < quota->looks && ++inode->misses >= MISSES)
+			orphan_settle(quota, inode);
 	}
 	quota->n_survivors = quota->n_orphans;
 	pthread_mutex_unlock(&quota->lock);
@@ -284,6 +350,9 @@ int quota_begin(struct share *share, struct node *node, uint64_t len, struct quo
 		pthread_mutex_unlock(node_lock(quota, node));
 		return result;
 	}
+	pthread_mutex_lock(&quota->lock);
+	inode_get(quota, &stx);
+	pthread_mutex_unlock(&quota->lock);
 	charge->node = node;
 	charge->reserved = len;
 	charge->blocks = stx.stx_blocks;
@@ -293,8 +362,9 @@ int quota_begin(struct share *share, struct node *node, uint64_t len, struct quo
 void quota_end(struct share *share, struct quota_charge *charge)
 {
 	struct quota *quota = share->quota;
-	struct orphan *orphan;
+	struct inode *inode;
 	struct statx stx;
+	uint64_t less;
 
 	if (!charge->node)
 		return;
@@ -302,13 +372,17 @@ void quota_end(struct share *share, struct quota_charge *charge)
 	if (!node_statx(charge->node, -1, &stx)) {
 		pthread_mutex_lock(&quota->lock);
 		count_sub(&quota->bytes, charge->reserved);
-		if (stx.stx_blocks >= charge->blocks)
+		inode = inode_find(quota, device_of(&stx), stx.stx_ino);
+		if (stx.stx_blocks >= charge->blocks) {
 			quota->bytes.used += (stx.stx_blocks - charge->blocks) * BLOCK;
-		else
-			count_sub(&quota->bytes, (charge->blocks - stx.stx_blocks) * BLOCK);
-		orphan = *orphan_find(quota, makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino);
-		if (orphan && !stx.stx_nlink)
-			orphan->blocks = stx.stx_blocks;
+			if (inode)
+				inode->charged += stx.stx_blocks - charge->blocks;
+		} else if (inode) {
+			less = charge->blocks - stx.stx_blocks;
+			less = less < inode->charged ? less : inode->charged;
+			count_sub(&quota->bytes, less * BLOCK);
+			inode->charged -= less;
+		}
 		pthread_mutex_unlock(&quota->lock);
 	}
 	pthread_mutex_unlock(node_lock(quota, charge->node));
@@ -323,7 +397,7 @@ int quota_inode_begin(struct share *share)
 
 	if (!quota)
 		return 0;
-	if (!add(quota, &quota->inodes, 1) && (!reclaim(share) || !add(quota, &quota->inodes, 1)))
+	if (!add(quota, &quota->inodes_count, 1) && (!reclaim(share) || !add(quota, &quota->inodes_count, 1)))
 		return -EDQUOT;
 	return 0;
 }
@@ -335,21 +409,24 @@ void quota_inode_undo(struct share *share)
 	if (!quota)
 		return;
 	pthread_mutex_lock(&quota->lock);
-	count_sub(&quota->inodes, 1);
+	count_sub(&quota->inodes_count, 1);
 	pthread_mutex_unlock(&quota->lock);
 }
 
 void quota_made(struct share *share, const struct statx *stx)
 {
 	struct quota *quota = share->quota;
-	struct orphan **place;
+	struct inode *inode;
 
 	if (!quota)
 		return;
 	pthread_mutex_lock(&quota->lock);
-	place = orphan_find(quota, makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino);
-	if (*place)
-		orphan_settle(quota, place);
+	inode = inode_find(quota, device_of(stx), stx->stx_ino);
+	if (inode && inode->is_orphan)
+		orphan_settle(quota, inode);
+	inode = inode_get(quota, stx);
+	if (inode)
+		inode->charged = stx->stx_blocks;
 	quota->bytes.used += stx->stx_blocks * BLOCK;
 	pthread_mutex_unlock(&quota->lock);
 }
@@ -357,37 +434,21 @@ void quota_made(struct share *share, const struct statx *stx)
 void quota_removed(struct share *share, const struct statx *stx)
 {
 	struct quota *quota = share->quota;
-	dev_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
-	struct orphan **place, *orphan;
+	struct inode *inode;
 	bool many;
 
 	if (!quota)
 		return;
 	pthread_mutex_lock(&quota->lock);
-	place = orphan_find(quota, dev, stx->stx_ino);
-	orphan = *place;
-	if (stx->stx_nlink && orphan) {
+	if (stx->stx_nlink) {
 		/* It has a name again. */
-		*place = orphan->next;
-		quota->n_orphans--;
-		free(orphan);
-	} else if (!stx->stx_nlink) {
-		if (!orphan) {
-			/* Without memory it is lost to the guest, which is better than the other way round. */
-			orphan = calloc(1, sizeof *orphan);
-			if (orphan) {
-				orphan->dev = dev;
-				orphan->ino = stx->stx_ino;
-				orphan->next = *place;
-				*place = orphan;
-				quota->n_orphans++;
-			}
-		}
-		if (orphan) {
-			orphan->blocks = stx->stx_blocks;
-			orphan->born = quota->looks;
-			orphan->misses = 0;
-		}
+		inode = inode_find(quota, device_of(stx), stx->stx_ino);
+		if (inode)
+			orphan_end(quota, inode);
+	} else {
+		inode = inode_get(quota, stx);
+		if (inode)
+			orphan_begin(quota, inode);
 	}
 	many = quota->n_orphans > quota->n_survivors * 2 + ORPHANS_MANY;
 	pthread_mutex_unlock(&quota->lock);
@@ -406,7 +467,7 @@ void quota_statfs(struct share *share, struct fuse_kstatfs *st)
 	reclaim(share);
 	pthread_mutex_lock(&quota->lock);
 	bytes = quota->bytes;
-	inodes = quota->inodes;
+	inodes = quota->inodes_count;
 	pthread_mutex_unlock(&quota->lock);
 	/* As a project quota has it: the limit is the size of the file system, so that df shows what is used of it. */
 	if (bytes.max) {

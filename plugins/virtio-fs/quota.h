@@ -9,9 +9,9 @@
  *     quota_begin(share, node, len, &charge)  ->  the operation  ->  quota_end(share, &charge)
  *
  * begin reserves the worst case and remembers the blocks; end settles with what it was in truth. The operations of one
- * inode that change its blocks are one at a time meanwhile, or they would be counted twice: there is a lock that belongs
- * to the inode's id, and a thread has one charge at a time (two nodes may share a lock).
- * All are no-ops where share->quota is NULL. Any thread; what begins a charge may wait for another that is at the disk.
+ * inode that change its blocks are one at a time meanwhile, or they would be counted twice: there is a lock that
+ * belongs to the inode's id, and a thread has one charge at a time (two nodes may share a lock). All are no-ops where
+ * share->quota is NULL. Any thread; what begins a charge may wait for another that is at the disk.
  */
 #ifndef CAPSA_VIRTIO_FS_QUOTA_H
 #define CAPSA_VIRTIO_FS_QUOTA_H
@@ -39,8 +39,8 @@ void quota_inode_undo(struct share *share);
 /* It was, and these are its attributes: the blocks that it began with (a directory has some) count. */
 void quota_made(struct share *share, const struct statx *stx);
 /*
- * A name of an inode went, or came: *stx is what it is now, of a descriptor that is open still. Once it has no name, its
- * space is counted back when nothing holds it any more (until then it may grow and shrink, and come back by LINK).
+ * A name of an inode went, or came: *stx is what it is now, of a descriptor that is open still. Once it has no name,
+ * its space is counted back when nothing holds it any more (until then it may grow and shrink, and come back by LINK).
  */
 void quota_removed(struct share *share, const struct statx *stx);
 

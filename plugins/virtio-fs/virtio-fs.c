@@ -14,6 +14,10 @@
  * A call belongs to its lane's loop (free list) but for the time on a worker and on the lane's list (lane->lock). With
  * done() to come it stays in being until then; elsewhere the deferred call may free it at once.
  *
+ * BRIEF operations (dispatch.c: names and attributes) may wait for a directory's blocks, but a hop to a worker and back
+ * costs more than most of them do. So they stay on the loop, which is the instance's own or one for I/O, as long as the
+ * shared directory is quick: after one that took longer than SLOW_NS the next SLOW_CALLS go to workers.
+ *
  * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
  *
@@ -25,8 +29,8 @@
  * quiesce, save and restore are not offered: nodes and handles are descriptors of this process.
  *
  * UMASK. The guest has applied its own; capsa's would take away more. It belongs to the process, and other rooms make
- * files, too (sockets above all), so it stays as it is, and each worker has a umask of 0 of its own: what makes files
- * runs on workers only.
+ * files, too (sockets above all), so it stays as it is, and each thread that makes files here has a umask of 0 of its
+ * own: workers, and loops but for the process' first thread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +39,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
@@ -54,6 +59,8 @@
 #define BUDGET_REQUESTS 64u
 #define BUDGET_BYTES (UINT64_C(1) << 20)
 #define SPARE_CALLS 64u /* kept for the next requests, a lane */
+#define SLOW_NS 1000000
+#define SLOW_CALLS 64u
 
 struct fs;
 
@@ -66,7 +73,8 @@ struct lane {
 	/* The loop's. */
 	struct call *spare;
 	unsigned n_spare;
-	bool starved; /* there was no memory for a call, so requests wait for one that comes back */
+	bool starved;  /* there was no memory for a call, so requests wait for one that comes back */
+	unsigned slow; /* so many brief operations are a worker's */
 
 	pthread_mutex_t completing; /* held by the deferred call while it touches requests */
 	pthread_mutex_t lock;
@@ -223,20 +231,22 @@ static void run_blocking(struct fs *fs, struct call *call)
 	pthread_rwlock_unlock(&fs->session);
 }
 
-/* Gives this thread a umask of its own, 0. Once a thread. */
-static void drop_umask(const struct share *share)
+/* Gives this thread a umask of its own, 0. Once a thread. False: it has none, and is to make no files. */
+static bool drop_umask(const struct share *share)
 {
-	static _Thread_local bool dropped;
+	static _Thread_local enum { UNKNOWN, DROPPED, KEPT } state;
 
-	if (dropped)
-		return;
-	dropped = true;
-	if (unshare(CLONE_FS) == 0)
-		umask(0);
-	else
-		share->host->log(share->dev, CAPSA_LOG_WARNING,
-		                 "cannot have a umask of its own: %s; the modes of new files are cut by capsa's",
-		                 strerror(errno));
+	if (state == UNKNOWN) {
+		state = gettid() != getpid() && unshare(CLONE_FS) == 0 ? DROPPED : KEPT;
+		if (state == DROPPED)
+			umask(0);
+		else if (gettid() != getpid())
+			share->host->log(
+				share->dev, CAPSA_LOG_WARNING,
+				"cannot have a umask of its own: %s; the modes of new files are cut by capsa's",
+				strerror(errno));
+	}
+	return state == DROPPED;
 }
 
 /* A worker's. */
@@ -257,17 +267,52 @@ static void work(void *ctx)
 		lane->fs->share.host->deferred_run(lane->finish);
 }
 
-/* On the loop, as far as it goes without waiting. The result, or CALL_BLOCKS. */
-static int run_here(struct fs *fs, struct call *call)
+static int64_t clock_now(void)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* What may wait, but not for long. The result, or CALL_BLOCKS. */
+static int run_brief(struct lane *lane, struct call *call)
+{
+	int64_t began;
 	int r;
 
-	if (call->operation->where == ON_WORKER)
+	if (lane->slow) {
+		lane->slow--;
+		return CALL_BLOCKS;
+	}
+	if (!drop_umask(call->share))
+		return CALL_BLOCKS;
+	began = clock_now();
+	call->may_block = true;
+	call->replied = 0;
+	r = call->operation->run(call);
+	if (clock_now() - began > SLOW_NS)
+		lane->slow = SLOW_CALLS;
+	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
+}
+
+/* On the loop, as far as it goes without waiting for long. The result, or CALL_BLOCKS. */
+static int run_here(struct lane *lane, struct call *call)
+{
+	const enum where where = call->operation->where;
+	struct fs *fs = lane->fs;
+	int r = CALL_BLOCKS;
+
+	if (where == ON_WORKER)
 		return CALL_BLOCKS;
 	if (call->operation->alone ? pthread_rwlock_trywrlock(&fs->session) : pthread_rwlock_tryrdlock(&fs->session))
 		return CALL_BLOCKS;
-	call->may_block = false;
-	r = call->operation->run(call);
+	if (where != ON_BRIEF) {
+		call->may_block = false;
+		r = call->operation->run(call);
+	}
+	if (r == CALL_BLOCKS && (where == ON_BRIEF || where == TRY_BRIEF))
+		r = run_brief(lane, call);
 	pthread_rwlock_unlock(&fs->session);
 	return r;
 }
@@ -284,7 +329,7 @@ static void serve(struct lane *lane, struct call *call, struct capsa_request *re
 	call->generation = atomic_load(&fs->generation);
 	r = call_begin(call, share, request);
 	if (r == 0)
-		r = run_here(fs, call);
+		r = run_here(lane, call);
 	else if (r == -EPROTO || call->in.opcode == FUSE_FORGET || call->in.opcode == FUSE_BATCH_FORGET)
 		r = CALL_NO_REPLY;
 	if (r == CALL_BLOCKS) {

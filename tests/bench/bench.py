@@ -20,22 +20,17 @@ import sys
 import tempfile
 import time
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("CAPSA_BUILD", TOP / "build"))
+from common import BUILD, TOP, alternate, descendants, environment, kernels, microvm, table
+
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="capsa-bench."))
-KERNELS = pathlib.Path(subprocess.check_output([TOP / "packaging/kernel-fetch", "-p"], text=True).strip())
+KERNELS = kernels()
 KERNEL = KERNELS / "cloud/vmlinuz"
 INITRD = KERNELS / "cloud/initrd.img"
-CMDLINE = "console=hvc0 reboot=t panic=-1"
 GREETING = b"Welcome to capsa"
 LIMIT = 180
 TRACING = pathlib.Path("/sys/kernel/tracing")
 
-ENV = dict(os.environ)
-ENV.setdefault("CAPSA_PLUGIN_PATH", f"{BUILD}/plugins")
-ENV.setdefault("CAPSA_CACHE", str(WORK / "cache"))
-ENV.setdefault("XDG_RUNTIME_DIR", str(WORK))
-WORK.chmod(0o700)
+ENV = environment(WORK)
 
 
 def capsa(words, memory=256, cpus=1, name="bench"):
@@ -48,11 +43,7 @@ devices = ( {{ plugin = "console"; backend = "stdio"; }}, {{ plugin = "rng"; }} 
 
 
 def qemu(words, kernel=KERNEL, memory=256, cpus=1):
-    return ["qemu-system-x86_64", "-M", "microvm,pcie=on,pit=off,pic=off,isa-serial=off,rtc=off", "-enable-kvm", "-cpu", "host",
-            "-smp", str(cpus), "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", str(kernel), "-initrd", str(INITRD), "-append", f"{CMDLINE} {words}",
-            "-chardev", "stdio,id=c,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c",
-            "-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r"]
+    return microvm(kernel, INITRD, words, memory, cpus)
 
 
 def unpacked():
@@ -94,27 +85,6 @@ class Run:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
-
-
-def alternate(sides, runs, measure):
-    """{name: [value, ...]}: each side in turn, `runs` times; one run each before, to warm caches."""
-    for make in sides.values():
-        measure(make)
-    values = {name: [] for name in sides}
-    for _ in range(runs):
-        for name, make in sides.items():
-            values[name].append(measure(make))
-    return values
-
-
-def table(title, values, unit, baseline, scale=1.0):
-    print(f"\n{title}")
-    base = statistics.median(values[baseline])
-    print(f"  {'':34} {'median':>10} {'min':>10} {'max':>10}   ratio to {baseline}")
-    for name, v in values.items():
-        m = statistics.median(v)
-        print(f"  {name:34} {m * scale:10.2f} {min(v) * scale:10.2f} {max(v) * scale:10.2f} {unit:3} {m / base:6.2f}")
-    sys.stdout.flush()
 
 
 def bench_boot(runs):
@@ -219,14 +189,6 @@ def bench_exits(runs):
     for name, make in sides.items():
         print(f"  {name}: {reasons[make]}")
     instance.rmdir()
-
-
-def descendants(pid):
-    found = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += descendants(int(child))
-    return found
 
 
 def memory_of(pid, guest_bytes):

@@ -29,14 +29,13 @@ import pathlib
 import re
 import select
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("CAPSA_BUILD", TOP / "build"))
+from common import BUILD, Wanted, environment, table
+
 LIMIT = 180  # s: what takes longer has failed
 NAME = f"bench-{os.getpid()}"
 PROOF = "cat /proc/sys/kernel/random/boot_id; uname -r; grep -c ^processor /proc/cpuinfo; sed -n 1p /proc/meminfo; exit 7"
@@ -88,10 +87,7 @@ class Capsa:
         if root:
             self.size += ["--root", str(root)]
             self.needed = False
-        self.env = dict(os.environ)
-        self.env.setdefault("CAPSA_PLUGIN_PATH", f"{BUILD}/plugins")
-        self.env.setdefault("CAPSA_CACHE", str(work / "cache"))
-        self.env.setdefault("XDG_RUNTIME_DIR", str(work))
+        self.env = environment(work)
 
     def version(self):
         return run([self.words, "version"], self.env)[1].split("\n")[0]
@@ -216,23 +212,9 @@ class Bench:
 
     def table(self, title, values, failures, unit, wanted, scale=1.0):
         """Medians, and capsa's ratio to msb with what the project wants it to be at most."""
-        values = {name: v for name, v in values.items() if v}
-        if not values:
-            return
-        print(f"\n{title}")
-        print(f"  {'':24} {'median':>10} {'min':>10} {'max':>10}       runs  ratio to {Msb.name}")
-        base = statistics.median(values[Msb.name]) if Msb.name in values else None
-        for name, v in values.items():
-            m = statistics.median(v)
-            line = f"  {name:24} {m * scale:10.2f} {min(v) * scale:10.2f} {max(v) * scale:10.2f} {unit:5} {len(v):4}"
-            if base:
-                line += f"  {m / base:6.3f}"
-            if base and wanted and name != Msb.name:
-                line += f"  (wanted: at most {wanted:.2f}: {'yes' if m / base <= wanted else 'NO'})"
-            if name in failures:
-                line += f"  {failures[name]} more failed"
-            print(line)
-        sys.stdout.flush()
+        ours = [name for name in values if name != Msb.name]
+        table(title, values, unit, Msb.name, scale, Wanted(wanted, names=ours) if wanted else None,
+              {name: f"{n} more failed" for name, n in failures.items()})
         self.report["tables"].append({"title": title, "unit": "s", "wanted": wanted, "values": values, "failures": failures})
         self.save()
 

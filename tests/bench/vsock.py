@@ -16,56 +16,25 @@ import base64
 import os
 import pathlib
 import re
-import select
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("CAPSA_BUILD", TOP / "build"))
+from common import BUILD, LIMIT, TICK, Guest, environment, kernels, microvm, ticks
+
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="capsa-bench."))
-KERNELS = pathlib.Path(subprocess.check_output([TOP / "packaging/kernel-fetch", "-p"], text=True).strip())
-KERNEL = KERNELS / "cloud/vmlinuz"
+KERNEL = kernels() / "cloud/vmlinuz"
 PEER = BUILD / "tests/guest/vsock-peer"
 INITRD = BUILD / "tests/guest/vsock.initrd"
-TICK = os.sysconf("SC_CLK_TCK")
-LIMIT = 300
 CID = 77
-ENV = dict(os.environ)
-ENV.setdefault("CAPSA_PLUGIN_PATH", f"{BUILD}/plugins")
-ENV.setdefault("CAPSA_CACHE", str(WORK / "cache"))
-ENV["XDG_RUNTIME_DIR"] = str(WORK)
-WORK.chmod(0o700)
+ENV = environment(WORK)
 
 # The guest does what it is told on its console, a line at a time.
 SCRIPT = base64.b64encode(b"stty -echo; echo guest is ready; while read line; do $line; done").decode()
 
 
-class Machine:
-    """Booted and waiting for commands."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENV)
-        self.output = b""
-        self.hear(rb"guest is ready")
-
-    def hear(self, pattern):
-        end = time.monotonic() + LIMIT
-        while not (found := re.search(pattern, self.output)):
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
-            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            if not data:
-                sys.exit(f"no {pattern!r} from {self.process.args[0]}:\n{self.output.decode(errors='replace')}")
-            self.output += data
-        self.output = self.output[found.end():]
-        return found
-
-    def tell(self, line):
-        self.process.stdin.write(line.encode() + b"\n")
-        self.process.stdin.flush()
-
+class Machine(Guest):
     def cpu(self):
         """Seconds so far: the process, and the kernel's threads that work for it."""
         total = ticks(f"/proc/{self.process.pid}/stat")
@@ -77,15 +46,6 @@ class Machine:
                 pass
         return total / TICK
 
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def ticks(path):
-    fields = pathlib.Path(path).read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
-
 
 class Capsa(Machine):
     name = "capsa"
@@ -96,7 +56,7 @@ class Capsa(Machine):
 boot = {{ kernel = "{KERNEL}"; initrd = "{INITRD}"; }}; vsock = {{ cid = {CID}; socket = "{WORK}/v.sock"; }};
 devices = ( {{ plugin = "console"; backend = "stdio"; }}, {{ plugin = "rng"; }} );
 ''')
-        super().__init__([BUILD / "capsa", "-q", "-c", conf, "--append", f"quiet capsa.run={SCRIPT}"])
+        super().__init__([BUILD / "capsa", "-q", "-c", conf, "--append", f"quiet capsa.run={SCRIPT}"], ENV)
 
     def host_port(self, port):
         pathlib.Path(f"{WORK}/v.sock_{port}").unlink(missing_ok=True)
@@ -110,13 +70,8 @@ class Qemu(Machine):
     name = "QEMU vhost-vsock"
 
     def __init__(self):
-        super().__init__(["qemu-system-x86_64", "-M", "microvm,pcie=on,pit=off,pic=off,isa-serial=off,rtc=off", "-enable-kvm",
-                          "-cpu", "host", "-smp", "1", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
-                          "-kernel", KERNEL, "-initrd", INITRD, "-append",
-                          f"console=hvc0 reboot=t panic=-1 quiet capsa.run={SCRIPT}",
-                          "-chardev", "stdio,id=c,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c",
-                          "-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r",
-                          "-device", f"vhost-vsock-pci,guest-cid={CID}"])
+        super().__init__(microvm(KERNEL, INITRD, f"quiet capsa.run={SCRIPT}", 256,
+                                 more=["-device", f"vhost-vsock-pci,guest-cid={CID}"]), ENV)
 
     def host_port(self, port):
         return f"vsock:4294967295:{port}"

@@ -7,7 +7,7 @@
 
 # begin NAME: started, and its name was printed
 begin() {
-	[ "$(timeout "$limit" "$capsa" start --name "$1" --memory 384M 2>&1)" = "$1" ]
+	[ "$(timeout "$limit" "$capsa" start --name "$1" --memory 384M 2>&1)" = "$1" ] && follow_console "$1"
 }
 
 in_guest() {
@@ -189,7 +189,12 @@ stops() {
 }
 
 nothing_is_left() {
-	[ -z "$(ls "$XDG_RUNTIME_DIR/capsa")" ] && ! pgrep -x capsa -u "$(id -u)"
+	local pid
+	[ -z "$(ls "$XDG_RUNTIME_DIR/capsa")" ] || return
+	# `logs -f` ends with its machine, also with one that was killed.
+	for pid in $(pgrep -x capsa -u "$(id -u)"); do
+		timeout 20 tail --pid="$pid" -f /dev/null || return
+	done
 }
 
 check "start comes back when the agent is ready" starts

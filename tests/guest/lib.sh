@@ -47,6 +47,27 @@ watch_over() {
 	done
 }
 
+# What is known of the machines of this test that still run, and what those followed by follow_console() said last.
+describe_machines() {
+	local pid file
+	for pid in $(pgrep -x capsa -u "$(id -u)"); do
+		grep -qaF "$work/" "/proc/$pid/environ" || continue
+		echo "runs: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+		awk '{ print $2, $3, "ticks:", $14, $15 }' /proc/"$pid"/task/*/stat
+		grep -H . /proc/"$pid"/task/*/wchan
+	done
+	for file in "$work"/*.console; do
+		[ -s "$file" ] || continue
+		echo "==> $(basename "$file") <=="
+		tail -n 25 "$file"
+	done
+}
+
+# follow_console NAME: what a sandbox says from now on, so that it is known of one that has ended as well
+follow_console() {
+	"$capsa" logs -f "$1" >>"$work/$1.console" 2>/dev/null &
+}
+
 # check NAME FUNCTION [ARG...]
 check() {
 	local name=$1 watcher status
@@ -64,7 +85,10 @@ check() {
 	else
 		echo "not ok - $name"
 		failures=$((failures + 1))
-		tail -n 40 "$work"/*.txt 2>/dev/null | tr -d '\r' | sed 's/^/  | /'
+		{
+			tail -n 40 "$work"/*.txt
+			describe_machines
+		} 2>/dev/null | tr -d '\r' | sed 's/^/  | /'
 	fi
 }
 

@@ -657,17 +657,27 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* On the board's own loop, which runs in board_settle(): without `loops` the device would have a thread of its own. */
+static void plug(const char *entry)
+{
+	const struct plugin_environment environment = {
+		.main = board.home, .loops = &board.home, .n_loops = 1, .vcpus = 1, .machine_name = "board"
+	};
+	struct error err = { .text = "" };
+
+	plugged_start_in(&plugged, &environment, "virtio-fs", entry);
+	assert_int_equal(plugin_device_attach(plugged.device, &board.platform, &err), 0);
+}
+
 static void survives(const char *options, uint64_t seed)
 {
 	char before[2048], after[2048], entry[512];
-	struct error err = { .text = "" };
 
 	describe(before, sizeof before);
 	answered = succeeded = 0;
 	next_unique = 100;
 	snprintf(entry, sizeof entry, "tag = \"share0\"; path = \"%s/share\"; %s", scratch, options);
-	plugged_start(&plugged, &board, "virtio-fs", entry);
-	assert_int_equal(plugin_device_attach(plugged.device, &board.platform, &err), 0);
+	plug(entry);
 	g = (struct garbage){ .board = &board, .n_rings = 2, .state = seed };
 	g.data = board_alloc(&board, 4096, 4096);
 	driver_find(&g.driver, &board, 1);
@@ -735,13 +745,11 @@ static void its_rings_survive(void **state)
 {
 	static garbage_kind *const kinds[] = { garbage_to_config, garbage_to_bar,  garbage_to_registers,
 		                               garbage_to_msix,   garbage_to_ring, garbage_to_rings_as_bytes };
-	struct error err = { .text = "" };
 	char entry[512];
 
 	(void)state;
 	snprintf(entry, sizeof entry, "tag = \"share0\"; path = \"%s/share\"; dax = \"2M\"; readonly = true;", scratch);
-	plugged_start(&plugged, &board, "virtio-fs", entry);
-	assert_int_equal(plugin_device_attach(plugged.device, &board.platform, &err), 0);
+	plug(entry);
 	garbage_begin(&g, &board, 1, 2, 7);
 	garbage_throw(&g, kinds, sizeof kinds / sizeof kinds[0], garbage_steps(20000));
 	garbage_restore(&g);

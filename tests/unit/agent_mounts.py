@@ -129,6 +129,8 @@ def options_that_are_not_taken_have_a_second_try(c):
     assert error_of(mount(c, "one", "/mnt/a", "tmpfs", "nosuchoption", 0, "nosuchone")) == errno.EINVAL
     assert done(mount(c, "one", "/mnt/a", "tmpfs", "nosuchoption", 0, "size=64k")) == 1
     assert done(mount(c, "one", "/mnt/b", "tmpfs", "size=64k", 0, "nosuchoption")) == 0
+    r = mount(c, "one", "/proc/nowhere", "tmpfs", "", 0, "ro")
+    assert error_of(r) == errno.ENOENT and r.result[2].startswith("/proc/nowhere: "), r.result
     r = mount(c, "one", "/mnt/c", "nosuchfs", "", 0, "ro")
     assert error_of(r) == errno.ENODEV and "nosuchfs" in r.result[2]
 

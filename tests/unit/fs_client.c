@@ -764,8 +764,8 @@ struct fs_request *fs_submit(struct fs_client *client, uint32_t opcode, uint64_t
 	request = offer(client, queue, readable, 3, writable, forget ? 0 : 2);
 	request->unique = in.unique;
 	pthread_mutex_lock(&host->lock);
-	while (host->again[queue])
-		loop_step(host);
+	while (host->again[queue] && loop_step(host))
+		;
 	pthread_mutex_unlock(&host->lock);
 	return request;
 }

@@ -207,7 +207,7 @@ static void special_files_are_seen_and_never_opened(void **state)
 	struct fs_client *c = &f.client;
 
 	(void)state;
-	begin(&f, "owner = \"host\";");
+	begin(&f, "");
 	assert_int_equal(mkfifoat(c->folder_fd, "fifo", 0666), 0);
 	is_never_opened(c, "fifo", S_IFIFO); /* one that would wait for a writer */
 	assert_int_equal(mknodat(c->folder_fd, "socket", S_IFSOCK | 0666, 0), 0);
@@ -220,7 +220,7 @@ static void devices_are_seen_and_never_opened(void **state)
 	struct fs_client c;
 
 	(void)state;
-	fs_begin(&c, "/dev", "owner = \"host\"; readonly = true;");
+	fs_begin(&c, "/dev", "readonly = true;");
 	for (unsigned i = 0; i < 3; i++) {
 		static const char *const names[] = { "null", "zero", "tty" };
 		struct fuse_entry_out entry;

@@ -315,6 +315,8 @@ static void types_are_told(void **state)
 	char data[4096];
 
 	(void)state;
+	if (geteuid() != 0)
+		skip(); /* owner = "host" needs root; otherwise a plain READDIR leaves the type of a file open */
 	fs_begin(&c, NULL, "owner = \"host\";");
 	for (unsigned i = 0; i < 3; i++) {
 		for (unsigned plus = 0; plus < 2; plus++) {

@@ -608,6 +608,19 @@ static void names_of_any_bytes_and_255_of_them(void **state)
 
 /* ---- many ---- */
 
+/* A sanitizer keeps what is freed for a while: there the counts alone are told. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FREED_IS_KEPT true
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define FREED_IS_KEPT true
+#endif
+#ifndef FREED_IS_KEPT
+#define FREED_IS_KEPT false
+#endif
+
 static long resident(void)
 {
 	FILE *f = fopen("/proc/self/statm", "re");
@@ -622,6 +635,8 @@ static long resident(void)
 static void a_million_lookups_leave_nothing_behind(void **state)
 {
 	struct fuse_forget_one *ones = calloc(MANY, sizeof *ones);
+	struct node *root, *node;
+	struct statx stx;
 	uint64_t nodes, descriptors;
 	long settled = 0, last = 0;
 	struct fs_client c;
@@ -633,10 +648,18 @@ static void a_million_lookups_leave_nothing_behind(void **state)
 		snprintf(name, sizeof name, "%u", i);
 		assert_int_equal(mknodat(c.folder_fd, name, S_IFREG | 0644, 0), 0);
 	}
+	assert_int_equal(node_get(c.share, FUSE_ROOT_ID, &root), 0);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < MANY; i++) {
 			snprintf(name, sizeof name, "%u", i);
-			ones[i] = (struct fuse_forget_one){ .nodeid = look(&c, FUSE_ROOT_ID, name), .nlookup = 1 };
+			if (round == 0) { /* by the whole way once, then without the harness' part of it */
+				ones[i].nodeid = look(&c, FUSE_ROOT_ID, name);
+			} else {
+				assert_int_equal(node_lookup(c.share, root, name, &node, &stx), 0);
+				ones[i].nodeid = node->id;
+				node_put(c.share, node);
+			}
+			ones[i].nlookup = 1;
 		}
 		node_table_count(c.share->nodes, &nodes, &descriptors);
 		assert_int_equal(nodes, MANY + 1);
@@ -650,7 +673,8 @@ static void a_million_lookups_leave_nothing_behind(void **state)
 	}
 	print_message("resident: %ld KiB after 100,000 look-ups, %ld KiB after 1,000,000\n", settled / 1024,
 	              last / 1024);
-	assert_true(last < settled + (1 << 20));
+	node_put(c.share, root);
+	assert_true(FREED_IS_KEPT || last < settled + (1 << 20));
 	fs_end(&c);
 	free(ones);
 }

@@ -297,9 +297,9 @@ static void queues_on_several_loops_work_at_the_same_time(void **state)
 	uint64_t nodes, descriptors;
 
 	(void)state;
-	fs_begin(&client, NULL, "queues = 4;");
+	fs_begin(&client, NULL, "queues = 5;");
 	for (unsigned i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, one_queue, (void *)(uintptr_t)(i + 1)), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, one_queue, (void *)(uintptr_t)(i + 2)), 0);
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	node_table_count(client.share->nodes, &nodes, &descriptors);

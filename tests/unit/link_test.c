@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link_test.c - a machine's link to its agent: what is mounted before anybody is let in, in which order, and what becomes
- * of a guest that refuses, is silent, lies, or comes again.
+ * link_test.c - a machine's link to its agent: what is mounted before anybody is let in, in which order, and what
+ * becomes of a guest that refuses, is silent, lies, or comes again.
  *
  * The vsock is this file's: it notes whether clients are let in, and a test hands the link a socket whose other end is
  * the agent (client_agent.h).
@@ -227,8 +227,10 @@ static void test_nobody_is_let_in_before_all_is_mounted(void **state)
 static void test_the_root_is_first_and_folders_come_before_what_is_in_them(void **state)
 {
 	static const struct mounts_entry entries[] = {
-		{ .tag = "c", .target = "/a/b/c" }, { .tag = "x", .target = "/x/" },
-		{ .tag = "root", .target = "/", .readonly = true, .dax = true }, { .tag = "a", .target = "/a" },
+		{ .tag = "c", .target = "/a/b/c" },
+		{ .tag = "x", .target = "/x/" },
+		{ .tag = "root", .target = "/", .readonly = true, .dax = true },
+		{ .tag = "a", .target = "/a" },
 	};
 	struct machine m;
 	uint32_t channel;
@@ -270,8 +272,9 @@ static void test_a_mount_that_fails_is_told_with_its_cause(void **state)
 	assert_int_equal(m.failed, 0); /* the other one is waited for */
 	answer(&m, second, ENODEV, "");
 	assert_int_equal(m.failed, 1);
-	assert_string_equal(m.why, "the share \"/home/me/src\" cannot be mounted at \"/src\" in the guest: share0: Invalid "
-	                           "argument??[2J");
+	assert_string_equal(m.why,
+	                    "the share \"/home/me/src\" cannot be mounted at \"/src\" in the guest: share0: Invalid "
+	                    "argument??[2J");
 	expect_waiting(&m);
 	assert_int_equal(m.ready, 0);
 	close_machine(&m);
@@ -461,8 +464,9 @@ static void test_an_agent_that_never_answers_is_waited_for_so_long_only(void **s
 	agent_say_result(&m.t, first, 0, "", 0);
 	while (!w.done)
 		reactor_run(m.t.reactor);
-	assert_string_equal(m.why, "the share \"/home/me/out\" cannot be mounted at \"/out\" in the guest: its agent has not "
-	                           "answered for 0.02 s");
+	assert_string_equal(m.why,
+	                    "the share \"/home/me/out\" cannot be mounted at \"/out\" in the guest: its agent has not "
+	                    "answered for 0.02 s");
 	/* What comes now comes too late, and harms nobody. */
 	answer(&m, second, 0, "");
 	assert_int_equal(w.done, 1);
@@ -492,10 +496,12 @@ static void test_targets_that_cannot_be_are_told(void **state)
 	(void)state;
 	refuse(entries, 2, "--share b:/src: \"/a\" and \"/b\" are both to be mounted at \"/src\"");
 	entries[0].target = "src";
-	refuse(entries, 1, "my.conf:3: key \"mount\": \"src\" is no absolute path; write where in the guest, such as \"/src\"");
+	refuse(entries, 1,
+	       "my.conf:3: key \"mount\": \"src\" is no absolute path; write where in the guest, such as \"/src\"");
 	entries[0].target = "/a/../b";
 	refuse(entries, 1,
-	       "my.conf:3: key \"mount\": \"/a/../b\" has \".\" or \"..\" in it; write where in the guest, such as \"/src\"");
+	       "my.conf:3: key \"mount\": \"/a/../b\" has \".\" or \"..\" in it; write where in the guest, such as "
+	       "\"/src\"");
 }
 
 int main(void)

@@ -85,11 +85,13 @@ static void test_a_root_is_read_only_and_believed(void **state)
 {
 	(void)state;
 	expect("src", true, "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
-	expect("a\\:b\\,c", true, "path = \"@/a:b,c\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
+	expect("a\\:b\\,c", true,
+	       "path = \"@/a:b,c\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
 	expect("a:b", true, "path = \"@/a:b\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
 	expect("src,cache=auto,dax=1G", true,
 	       "path = \"@/src\"; mount = \"/\"; cache = \"auto\"; dax = \"1G\"; readonly = true; submounts = false;");
-	expect("src,ro", true, "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
+	expect("src,ro", true,
+	       "path = \"@/src\"; mount = \"/\"; readonly = true; cache = \"always\"; submounts = false;");
 	/* His own files, then, and nobody's memory of them. */
 	expect("src,rw", true, "path = \"@/src\"; mount = \"/\"; readonly = false;");
 	expect("src,readonly=false", true, "path = \"@/src\"; mount = \"/\"; readonly = false;");
@@ -158,8 +160,10 @@ static void test_tags_are_those_that_nobody_has(void **state)
 
 	(void)state;
 	assert_int_equal(config_new("test", &config, &err), 0);
-	assert_int_equal(config_add_device(config, "plugin = \"virtio-fs\"; path = \"/\"; tag = \"share1\";", NULL, &err), 0);
-	assert_int_equal(config_add_device(config, "plugin = \"virtio-fs\"; path = \"/\"; tag = \"root\";", NULL, &err), 0);
+	assert_int_equal(
+		config_add_device(config, "plugin = \"virtio-fs\"; path = \"/\"; tag = \"share1\";", NULL, &err), 0);
+	assert_int_equal(config_add_device(config, "plugin = \"virtio-fs\"; path = \"/\"; tag = \"root\";", NULL, &err),
+	                 0);
 	add(config, "src:/a", false);
 	add(config, "src:/b", false);
 	add(config, "src:/c,tag=mine", false);
@@ -194,11 +198,13 @@ static void test_the_table_of_keys_checks_options(void **state)
 	add(config, "src:/a,tag=share0", false);
 	add(config, "src:/a,tag=share0", false);
 	assert_int_not_equal(keys_apply(config, &config->devices[0], "virtio-fs", keys, &values, &err), 0);
-	assert_string_equal(err.text, "--share src:/a,cache=non: key \"cache\": \"non\" is unknown; did you mean \"none\"? "
-	                              "Allowed: \"none\", \"auto\"");
+	assert_string_equal(err.text,
+	                    "--share src:/a,cache=non: key \"cache\": \"non\" is unknown; did you mean \"none\"? "
+	                    "Allowed: \"none\", \"auto\"");
 	assert_int_not_equal(keys_apply(config, &config->devices[1], "virtio-fs", keys, &values, &err), 0);
-	assert_string_equal(err.text, "--share src:/a,cachee=none: plugin virtio-fs has no key \"cachee\"; did you mean "
-	                              "\"cache\"?");
+	assert_string_equal(err.text,
+	                    "--share src:/a,cachee=none: plugin virtio-fs has no key \"cachee\"; did you mean "
+	                    "\"cache\"?");
 	assert_int_equal(keys_apply(config, &config->devices[2], "virtio-fs", keys, &values, &err), 0);
 	assert_int_equal(keys_apply(config, &config->devices[3], "virtio-fs", keys, &other, &err), 0);
 	assert_int_not_equal(keys_check_unique(&values, &other, &err), 0);

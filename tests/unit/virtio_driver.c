@@ -252,12 +252,19 @@ void *board_at(const struct board *board, uint64_t gpa, uint64_t len)
 
 /* ---- accesses ---- */
 
-static bool notified(struct board *board, uint64_t address, bool is_port)
+static int notify_fd(const struct board *board, uint64_t address, bool is_port)
 {
 	for (unsigned i = 0; i < board->n_notifies; i++)
 		if (board->notifies[i].address == address && board->notifies[i].is_port == is_port)
-			return eventfd_write(board->notifies[i].fd, 1) == 0;
-	return false;
+			return board->notifies[i].fd;
+	return -1;
+}
+
+static bool notified(struct board *board, uint64_t address, bool is_port)
+{
+	int fd = notify_fd(board, address, is_port);
+
+	return fd >= 0 && eventfd_write(fd, 1) == 0;
 }
 
 uint64_t guest_read(struct board *board, uint64_t address, unsigned len)
@@ -425,18 +432,37 @@ void driver_find(struct driver *driver, struct board *board, unsigned slot)
 	msix_enable(driver);
 }
 
+/* One or more routes may lead to the vector; the first at or behind *i that has an eventfd. 0: none. */
+static int next_interrupt_fd(const struct driver *driver, unsigned vector, unsigned *i)
+{
+	for (; *i < kvm.n_routes; ++*i) {
+		const struct kvm_irq_routing_entry *route = &kvm.routes[*i];
+
+		if (route->type == KVM_IRQ_ROUTING_MSI && route->u.msi.data == vector_data(driver, vector) &&
+		    kvm.fds[route->gsi])
+			return kvm.fds[route->gsi];
+	}
+	return 0;
+}
+
 uint64_t driver_interrupts(struct driver *driver, unsigned vector)
 {
 	uint64_t count = 0;
+	int fd;
 
-	for (unsigned i = 0; i < kvm.n_routes; i++) {
-		const struct kvm_irq_routing_entry *route = &kvm.routes[i];
-
-		if (route->type == KVM_IRQ_ROUTING_MSI && route->u.msi.data == vector_data(driver, vector) &&
-		    kvm.fds[route->gsi] && eventfd_read(kvm.fds[route->gsi], &count) == 0)
+	for (unsigned i = 0; (fd = next_interrupt_fd(driver, vector, &i)); i++)
+		if (eventfd_read(fd, &count) == 0)
 			return count;
-	}
 	return 0;
+}
+
+int driver_interrupt_fd(const struct driver *driver, unsigned vector)
+{
+	unsigned i = 0;
+	int fd = next_interrupt_fd(driver, vector, &i);
+
+	assert_true(fd > 0);
+	return fd;
 }
 
 static unsigned register_width(unsigned reg)
@@ -575,14 +601,26 @@ void ring_offer(struct ring *ring, uint16_t head)
 	ring->avail->idx++;
 }
 
+static uint64_t notify_address(struct driver *driver, uint16_t queue)
+{
+	driver_set(driver, VIRTIO_PCI_COMMON_Q_SELECT, queue);
+	return driver_bar(driver, driver->notify.bar) + driver->notify.offset +
+	       driver_get(driver, VIRTIO_PCI_COMMON_Q_NOFF) * driver->notify_multiplier;
+}
+
+int driver_notify_fd(struct driver *driver, uint16_t queue)
+{
+	int fd = notify_fd(driver->board, notify_address(driver, queue), driver->notify_is_port);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
 void ring_notify(struct ring *ring)
 {
 	struct driver *driver = ring->driver;
-	uint64_t address;
+	uint64_t address = notify_address(driver, ring->index);
 
-	driver_set(driver, VIRTIO_PCI_COMMON_Q_SELECT, ring->index);
-	address = driver_bar(driver, driver->notify.bar) + driver->notify.offset +
-	          driver_get(driver, VIRTIO_PCI_COMMON_Q_NOFF) * driver->notify_multiplier;
 	if (driver->notify_is_port)
 		guest_out(driver->board, (unsigned)address, 2, ring->index);
 	else

@@ -117,6 +117,12 @@ uint64_t driver_bar(const struct driver *driver, unsigned bar);
 void driver_decode(struct driver *driver, bool on);
 /* Interrupts of this vector since the last call: KVM's view of its eventfd. */
 uint64_t driver_interrupts(struct driver *driver, unsigned vector);
+/*
+ * For a driver that waits and notifies by itself: the eventfd that the vector signals, and that which a notification
+ * of the (enabled) queue does. They stay the device's.
+ */
+int driver_interrupt_fd(const struct driver *driver, unsigned vector);
+int driver_notify_fd(struct driver *driver, uint16_t queue);
 
 /* Registers of the common configuration: VIRTIO_PCI_COMMON_*. Their width is the register's own. */
 uint64_t driver_get(struct driver *driver, unsigned reg);

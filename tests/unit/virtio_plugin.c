@@ -29,21 +29,33 @@ static struct config *read_config(const char *name, const char *entry)
 	return config;
 }
 
-void plugged_start(struct plugged *plugged, struct board *board, const char *name, const char *entry)
+void plugged_file(const char *name, char *file, size_t size)
 {
 	const char *build = getenv("CAPSA_BUILD");
+
+	snprintf(file, size, "%s/plugins/%s/.libs/%s.so", build ? build : ".", name, name);
+}
+
+void plugged_start(struct plugged *plugged, struct board *board, const char *name, const char *entry)
+{
+	/* A loop for queues that is the board's own: board_settle() then lets all do what there is to do. */
+	const struct plugin_environment environment = {
+		.main = board->home, .loops = &board->home, .n_loops = 1, .vcpus = 1, .machine_name = "board"
+	};
+
+	plugged_start_in(plugged, &environment, name, entry);
+}
+
+void plugged_start_in(struct plugged *plugged, const struct plugin_environment *environment, const char *name,
+                      const char *entry)
+{
 	const struct capsa_plugin *info;
 	struct error err = { .text = "" };
 	char file[4096];
 
-	/* One loop for all, which runs in board_settle(): a parallel device would have a thread of its own otherwise. */
-	*plugged = (struct plugged){ .environment = { .main = board->home,
-		                                      .loops = &board->home,
-		                                      .n_loops = 1,
-		                                      .vcpus = 1,
-		                                      .machine_name = "board" } };
+	*plugged = (struct plugged){ .environment = *environment };
 	plugged->config = read_config(name, entry);
-	snprintf(file, sizeof file, "%s/plugins/%s/.libs/%s.so", build ? build : ".", name, name);
+	plugged_file(name, file, sizeof file);
 	if (plugin_load(file, &plugged->plugin, &err))
 		fail_msg("%s", err.text);
 	info = plugin_info(plugged->plugin);

@@ -24,6 +24,11 @@ struct plugged {
  * plugin_device_attach() and plugin_device_detach() as often as the test likes.
  */
 void plugged_start(struct plugged *plugged, struct board *board, const char *name, const char *entry);
+/* The same with an environment of the caller's, which stays; extra loops in it run. */
+void plugged_start_in(struct plugged *plugged, const struct plugin_environment *environment, const char *name,
+                      const char *entry);
+/* Where the shared object of this plugin is. */
+void plugged_file(const char *name, char *file, size_t size);
 /* From attached or not to the end. */
 void plugged_end(struct plugged *plugged);
 /* A counter of the device, which it must have. */

@@ -541,7 +541,7 @@ static void a_queue_that_was_never_enabled_is_left_alone(void **state)
 	assert_null(virtio_queue_pop(target.device, CAPSA_MAX_QUEUES));
 }
 
-/* Requests that the device held at a reset are void; the rings begin anew. */
+/* Requests that the device held at a reset are void once reset() has returned; the rings begin anew. */
 static void a_reset_forgets_requests_and_indices(void **state)
 {
 	(void)state;
@@ -552,6 +552,7 @@ static void a_reset_forgets_requests_and_indices(void **state)
 	notify_and_settle(&rings[0]);
 	assert_int_equal(target.n_held, 5);
 	driver_reset(&driver);
+	assert_int_equal(target.last_at_reset, 5 * 8);
 	assert_null(virtio_queue_pop(target.device, 0));
 	target.mode = TARGET_ECHO;
 	driver_start(&driver, 0, rings, 2);

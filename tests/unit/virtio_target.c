@@ -75,6 +75,10 @@ static void target_reset(void *ctx)
 	struct target *target = ctx;
 
 	target->resets++;
+	/* Workers of a device may be at them still. */
+	for (unsigned i = 0; i < target->n_held; i++)
+		for (unsigned n = 0; n < target->held[i]->n_writable; n++)
+			target->last_at_reset += target->held[i]->writable[n].iov_len;
 	target->n_held = 0;
 }
 

@@ -27,6 +27,7 @@ struct target {
 	unsigned popped;
 	size_t last_readable, last_writable;   /* bytes of the last request */
 	unsigned n_last_readable, n_last_writable; /* and its buffers */
+	size_t last_at_reset; /* writable bytes of what was held when reset() was called */
 	unsigned config_writes;
 	size_t config_offset, config_len;
 	uint64_t config_data;

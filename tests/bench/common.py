@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""common.py - what the benches share: where things are, machines that are spoken to on their console, turns, tables.
+
+The programs beside this import it; it does nothing by itself. Times are seconds.
+"""
+import os
+import pathlib
+import re
+import select
+import statistics
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CAPSA_BUILD", TOP / "build"))
+TICK = os.sysconf("SC_CLK_TCK")
+CMDLINE = "console=hvc0 reboot=t panic=-1"
+LIMIT = 300  # s: a machine that is silent for longer has failed
+
+
+def kernels():
+    """The folder of the kernels that kernel-fetch brought."""
+    return pathlib.Path(subprocess.check_output([TOP / "packaging/kernel-fetch", "-p"], text=True).strip())
+
+
+def environment(work):
+    """For capsa: the plugins that were built here, and nothing of this bench left behind outside of `work`."""
+    env = dict(os.environ)
+    env.setdefault("CAPSA_PLUGIN_PATH", f"{BUILD}/plugins")
+    env.setdefault("CAPSA_CACHE", str(work / "cache"))
+    env["XDG_RUNTIME_DIR"] = str(work)
+    work.chmod(0o700)
+    return env
+
+
+def microvm(kernel, initrd, words, memory, cpus=1, machine="", more=()):
+    """QEMU's command for the machine that is nearest to capsa's, its console on stdio; memory in MiB."""
+    return ["qemu-system-x86_64", "-M", f"microvm,pcie=on,pit=off,pic=off,isa-serial=off,rtc=off{machine}", "-enable-kvm",
+            "-cpu", "host", "-smp", str(cpus), "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{CMDLINE} {words}",
+            "-chardev", "stdio,id=c,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c",
+            "-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r", *more]
+
+
+def ticks(path, waited_for=False):
+    """CPU time in a /proc/.../stat; with that of the children that have been waited for."""
+    fields = pathlib.Path(path).read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15 if waited_for else 13]))
+
+
+def descendants(pid):
+    """The process and all that it has started, as far as they live."""
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text(encoding="ascii").split():
+            found += descendants(int(child))
+    return found
+
+
+class Guest:
+    """A machine whose init does what it is told on its console, a line at a time, after it said "guest is ready"."""
+
+    def __init__(self, command, env):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        self.output = b""
+        self.hear(rb"guest is ready")
+
+    def hear(self, pattern):
+        """Waits for the pattern and forgets the output up to its end; the match."""
+        end = time.monotonic() + LIMIT
+        while not (found := re.search(pattern, self.output)):
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                sys.exit(f"no {pattern!r} from {self.process.args[0]}:\n{self.output.decode(errors='replace')}")
+            self.output += data
+        self.output = self.output[found.end():]
+        return found
+
+    def tell(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def cpu(self):
+        return ticks(f"/proc/{self.process.pid}/stat") / TICK
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def alternate(sides, runs, measure):
+    """{name: [value, ...]}: each side in turn, `runs` times; one run each before, to warm caches."""
+    for side in sides.values():
+        measure(side)
+    values = {name: [] for name in sides}
+    for _ in range(runs):
+        for name, side in sides.items():
+            values[name].append(measure(side))
+    return values
+
+
+class Wanted:
+    """What the ratio of one side's median to the baseline's is to be; `names`: of these sides (default: all others)."""
+
+    def __init__(self, number, at_least=False, names=None):
+        self.number, self.at_least, self.names = number, at_least, names
+
+    def text(self, name, ratio):
+        if self.names and name not in self.names:
+            return ""
+        met = ratio >= self.number if self.at_least else ratio <= self.number
+        return f"  (wanted: at {'least' if self.at_least else 'most'} {self.number:.2f}: {'yes' if met else 'NO'})"
+
+
+def table(title, values, unit, baseline, scale=1.0, wanted=None, notes=None):
+    """Median, least and most of {name: [value, ...]}, and the ratio of each median to that of `baseline`, if it is there.
+
+    Values are multiplied by `scale` to be in `unit`; `notes` is {name: text at the end of its line}."""
+    values = {name: v for name, v in values.items() if v}
+    if not values:
+        return
+    base = statistics.median(values[baseline]) if baseline in values else None
+    print(f"\n{title}")
+    print(f"  {'':34} {'median':>10} {'min':>10} {'max':>10} {unit:6} runs" + (f"  ratio to {baseline}" if base else ""))
+    for name, v in values.items():
+        m = statistics.median(v)
+        line = f"  {name:34} {m * scale:10.2f} {min(v) * scale:10.2f} {max(v) * scale:10.2f} {'':6} {len(v):4}"
+        if base:
+            line += f"  {m / base:6.3f}"
+        if base and wanted and name != baseline:
+            line += wanted.text(name, m / base)
+        if notes and name in notes:
+            line += f"  {notes[name]}"
+        print(line)
+    sys.stdout.flush()

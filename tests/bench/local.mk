@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Benches that are programs: built when they are asked for (make tests/bench/fs-ring), never installed.
+if HAVE_CMOCKA
+EXTRA_PROGRAMS += tests/bench/fs-ring
+endif
+tests_bench_fs_ring_SOURCES = tests/bench/fs-ring.c \
+	tests/bench/ring-capsa.c \
+	tests/bench/ring-fuse.c tests/bench/ring-fuse.h \
+	tests/bench/ring-queue.c tests/bench/ring-queue.h \
+	tests/bench/ring-side.h \
+	tests/bench/ring-virtiofsd.c
+tests_bench_fs_ring_CFLAGS = $(UNIT_CFLAGS)
+tests_bench_fs_ring_LDFLAGS = $(VIRTIO_TEST_LINK)
+tests_bench_fs_ring_LDADD = $(VIRTIO_PLUGIN_TEST_WITH) -lpthread
+CLEANFILES += tests/bench/fs-ring$(EXEEXT)
