@@ -7,7 +7,7 @@
 . "$tests/shares.bash"
 
 operations=${OPERATIONS:-${LONG:+100000}}
-operations=${operations:-500}
+operations=${operations:-300}
 
 # exercised KEYS MOUNT-OPTIONS KIND...
 exercised() {

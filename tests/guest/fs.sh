@@ -42,7 +42,7 @@ one_machine() {
 		rm much; dd if=/dev/zero of=less bs=65536 count=12 2>&1 && echo "quota: given back"
 		for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo x >$i || echo "quota: stops at $i"; done 2>&1
 		cd /mnt; sync
-		find auto none always writeback -type f -name "keep-*" -size -2000 | xargs sha256sum
+		find auto none always writeback -type f -name "keep-*" -size -4000 | xargs sha256sum
 		umount /mnt/auto /mnt/none /mnt/always /mnt/writeback && echo "unmounted"'
 	guest files "$script"
 	local status=$?
@@ -68,7 +68,7 @@ checked() {
 
 the_host_has_the_same() {
 	sums "$work/console.saved" >"$work/guest.txt"
-	(cd "$work" && find "${modes[@]}" -type f -name 'keep-*' -size -2000 -exec sha256sum {} + | sort) >"$work/host.txt"
+	(cd "$work" && find "${modes[@]}" -type f -name 'keep-*' -size -4000 -exec sha256sum {} + | sort) >"$work/host.txt"
 	[ "$(wc -l <"$work/host.txt")" -ge $((6 * ${#modes[@]})) ] && diff "$work/guest.txt" "$work/host.txt"
 }
 
