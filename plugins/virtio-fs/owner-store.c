@@ -59,7 +59,7 @@ struct owners {
 	pthread_mutex_t locks[N_LOCKS];
 	pthread_mutex_t memory_lock;
 	void *memory; /* tsearch(3) tree of struct memory_entry */
-	unsigned n_memory;
+	atomic_uint n_memory; /* written under the lock */
 };
 
 int owners_new(struct share *share, struct owners **out)
@@ -205,6 +205,12 @@ void owner_removed(struct share *share, const struct statx *stx)
 {
 	if (share->options.owner == OWNER_SQUASH)
 		memory_remove(share->owners, stx);
+}
+
+bool owner_remembers(const struct share *share)
+{
+	return share->options.owner == OWNER_SQUASH &&
+	       atomic_load_explicit(&share->owners->n_memory, memory_order_relaxed);
 }
 
 /* The attribute. */
