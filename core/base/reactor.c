@@ -389,6 +389,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 struct reactor_watch *reactor_watch_add(struct reactor *reactor, int fd, unsigned events,
                                         void (*call)(void *ctx, int fd, unsigned events), void *ctx)
 {
+	const short kind = EV_PERSIST | (events & REACTOR_EDGE ? EV_ET : 0);
 	struct reactor_watch *watch = calloc(1, sizeof *watch);
 	int rc;
 
@@ -397,8 +398,8 @@ struct reactor_watch *reactor_watch_add(struct reactor *reactor, int fd, unsigne
 	watch->reactor = reactor;
 	watch->call = call;
 	watch->ctx = ctx;
-	if (fd < 0 || event_assign(&watch->read, reactor->base, fd, EV_READ | EV_PERSIST, on_watch, watch) ||
-	    event_assign(&watch->write, reactor->base, fd, EV_WRITE | EV_PERSIST, on_watch, watch)) {
+	if (fd < 0 || event_assign(&watch->read, reactor->base, fd, EV_READ | kind, on_watch, watch) ||
+	    event_assign(&watch->write, reactor->base, fd, EV_WRITE | kind, on_watch, watch)) {
 		free(watch);
 		errno = EBADF;
 		return NULL;

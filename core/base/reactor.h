@@ -23,7 +23,7 @@ struct reactor_timer;
 struct reactor_call;
 struct reactor_signal;
 
-enum reactor_events { REACTOR_READ = 1, REACTOR_WRITE = 2 };
+enum reactor_events { REACTOR_READ = 1, REACTOR_WRITE = 2, REACTOR_EDGE = 4 };
 
 /* A new loop in *out, to be freed with reactor_free(). 0 or -ENOMEM, -EMFILE. */
 int reactor_new(struct reactor **out);
@@ -41,6 +41,8 @@ void reactor_stop(struct reactor *reactor);
 /*
  * Calls `call` while fd is ready (level triggered), with one of REACTOR_READ and REACTOR_WRITE
  * at a time. Hang-ups and errors count as readable (and as writable, for who waits for that only).
+ * With REACTOR_EDGE, which belongs to the watch for good, it calls once for what is there at first and
+ * then once for each time that more comes: what is said by an eventfd need not be read.
  * The fd stays the caller's and must stay open as long as the watch.
  * NULL: no memory, or an fd that cannot be polled (errno EPERM: a regular file).
  */

@@ -109,7 +109,7 @@ static void queue_begin(void *ctx)
 
 	q->again = reactor_call_add(q->loop, service_again, q);
 	q->publish = reactor_call_add(q->loop, service_publish, q);
-	q->watch = reactor_watch_add(q->loop, q->notify_fd, REACTOR_READ, service_notified, q);
+	q->watch = reactor_watch_add(q->loop, q->notify_fd, REACTOR_READ | REACTOR_EDGE, service_notified, q);
 	task->ok = q->again && q->publish && q->watch;
 	/*
 	 * What became available before the watch existed, whether it was notified or not. For a silent queue too: a

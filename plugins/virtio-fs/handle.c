@@ -125,6 +125,7 @@ int handle_new(struct share *share, enum handle_kind kind, const struct node *no
 		open->handle.fd = fd;
 		open->handle.flags = flags & (O_ACCMODE | O_APPEND);
 		open->handle.node = node->id;
+		open->handle.storage = node->storage;
 		pthread_mutex_init(&open->handle.lock, NULL);
 		open->share = share;
 		open->node = &slot_of(node)->node;

@@ -22,6 +22,7 @@ struct handle {
 	enum handle_kind kind;
 	int fd;    /* opened for reading, writing or both */
 	int flags; /* O_ACCMODE | O_APPEND of it */
+	enum storage storage; /* of the node */
 	uint64_t node;
 	/* op-directory.c's, under `lock`. */
 	pthread_mutex_t lock;

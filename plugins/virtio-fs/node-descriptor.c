@@ -13,8 +13,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/openat2.h>
 
 #include "plugins/virtio-fs/node-table.h"
@@ -61,6 +63,26 @@ int fd_statx(int fd, const char *name, struct statx *stx)
 	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_SYNC_AS_STAT | (*name ? 0 : AT_EMPTY_PATH);
 
 	return statx(fd, name, flags, NODE_STATX, stx) < 0 ? -errno : 0;
+}
+
+enum storage fd_storage(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return STORAGE_UNKNOWN;
+	switch ((unsigned long)st.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+		return STORAGE_LOCAL;
+	case TMPFS_MAGIC:
+	case RAMFS_MAGIC:
+	case HUGETLBFS_MAGIC:
+		return STORAGE_MEMORY;
+	default:
+		return STORAGE_UNKNOWN;
+	}
 }
 
 void slot_list(struct node_table *table, struct slot *slot)

@@ -89,5 +89,7 @@ void descriptor_close(struct node_table *table, int fd);
 /* Opens a held slot that has no descriptor, and whatever parents that takes. Not under the lock. 0 or -errno. */
 int descriptor_restore(struct node_table *table, struct slot *slot);
 int fd_statx(int fd, const char *name, struct statx *stx);
+/* Asks the host's kernel, which may take a server. */
+enum storage fd_storage(int fd);
 
 #endif

@@ -8,6 +8,10 @@
  * *descriptor* is asked what it is, so that no race with a rename on the host can make the answer and the descriptor
  * two different files. Then the table looks whether it knows that inode by another name.
  *
+ * What kind of file system a node is on (struct node, storage) it has from the directory that it was found in, as long
+ * as it is on the same mount. That one is held meanwhile, so that no other file system can have its numbers; the kernel
+ * is asked where a file system begins.
+ *
  * Two indexes find a slot: by inode (device, number, mount), and by the parent and name where it stands. What the guest
  * renames and removes moves in the second (node_renamed()); what the host does is noticed at the next look-up.
  */
@@ -255,6 +259,11 @@ static void place(struct node_table *table, struct slot *slot, struct slot *pare
 		slot_settle(table, left, dead);
 }
 
+static bool same_mount(const struct identity *a, const struct identity *b)
+{
+	return a->dev == b->dev && a->mnt == b->mnt;
+}
+
 static struct slot *slot_new(struct node_table *table, const struct identity *is, mode_t mode, int *err)
 {
 	struct slot *slot;
@@ -290,6 +299,8 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
                  struct node **out)
 {
 	struct identity is = identity_of(stx);
+	const bool same = parent && same_mount(&is, &parent->is);
+	const enum storage storage = same ? parent->node.storage : fd_storage(fd);
 	struct slot *slot, *dead = NULL;
 	int err = 0;
 
@@ -302,8 +313,10 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 	}
 	if (!slot) {
 		slot = slot_new(table, &is, stx->stx_mode, &err);
-		if (slot && parent && S_ISDIR(slot->node.type))
-			slot->node.is_submount = is.dev != parent->is.dev || is.mnt != parent->is.mnt;
+		if (slot) {
+			slot->node.storage = storage;
+			slot->node.is_submount = parent && !same && S_ISDIR(slot->node.type);
+		}
 	}
 	if (slot) {
 		slot_hold(table, slot);
@@ -518,6 +531,7 @@ int node_table_new(struct share *share, struct node_table **out)
 	}
 	assert(table->root->node.id == FUSE_ROOT_ID);
 	table->root->node.fd = share->root;
+	table->root->node.storage = fd_storage(share->root);
 	*out = table;
 	return 0;
 }

@@ -23,11 +23,18 @@
 
 #include "plugins/virtio-fs/share.h"
 
+/*
+ * What is known of the file system that an inode is on. LOCAL: close(2) neither waits nor has anything to say; MEMORY:
+ * local, and reading never waits for a disk (but to swap).
+ */
+enum storage { STORAGE_UNKNOWN, STORAGE_LOCAL, STORAGE_MEMORY };
+
 struct node {
 	/* Fixed for its life. */
 	uint64_t id;
 	mode_t type;      /* S_IFMT of the host's inode: S_IFREG, S_IFDIR, ... */
 	bool is_submount; /* a directory of another file system than that which it was found in */
+	enum storage storage;
 	/* Valid while it is held. */
 	int fd; /* O_PATH | O_NOFOLLOW */
 
@@ -39,12 +46,11 @@ struct node {
 		uint32_t uid, gid, mode, rdev;
 		uint8_t state; /* owner.c's */
 	} owner;
-	/* op-open.c: what the file was when the guest opened it last, and what is known of closing it */
+	/* op-open.c: what the file was when the guest opened it last */
 	struct {
 		struct statx_timestamp mtime, ctime;
 		uint64_t size;
 		bool is_settled;
-		bool is_local;
 	} opened;
 };
 

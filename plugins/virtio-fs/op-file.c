@@ -22,9 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/magic.h>
 #include <sys/uio.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "plugins/virtio-fs/handle.h"
@@ -48,17 +46,8 @@ static bool is_void(const struct call *call)
 
 /* ---- READ ---- */
 
-/* A file system that never waits for a disk (but to swap), whether it knows RWF_NOWAIT or not. */
-static bool lives_in_memory(int fd)
-{
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 &&
-	       (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC || st.f_type == HUGETLBFS_MAGIC);
-}
-
 /* Reads up to `len` bytes into the answer: 0, CALL_BLOCKS or -errno. */
-static int read_file(struct call *call, int fd, uint64_t offset, size_t len)
+static int read_file(struct call *call, const struct handle *handle, uint64_t offset, size_t len)
 {
 	struct iovec iov[CALL_SEGMENTS_MAX];
 	int flags = call->may_block ? 0 : RWF_NOWAIT;
@@ -70,7 +59,7 @@ static int read_file(struct call *call, int fd, uint64_t offset, size_t len)
 
 		if (n_iov == 0)
 			break;
-		n = preadv2(fd, iov, (int)n_iov, (off_t)(offset + call->replied), flags);
+		n = preadv2(handle->fd, iov, (int)n_iov, (off_t)(offset + call->replied), flags);
 		if (n > 0) {
 			call->replied += (size_t)n;
 			continue;
@@ -81,7 +70,7 @@ static int read_file(struct call *call, int fd, uint64_t offset, size_t len)
 			continue;
 		if (flags == 0)
 			return -errno; /* also after a part: it would be taken for the end */
-		if (errno == EOPNOTSUPP && lives_in_memory(fd)) {
+		if (errno == EOPNOTSUPP && handle->storage == STORAGE_MEMORY) {
 			flags = 0;
 			continue;
 		}
@@ -107,7 +96,7 @@ int op_read(struct call *call)
 	r = handle_get(call->share, in->fh, HANDLE_FILE, &handle);
 	if (r < 0)
 		return r;
-	r = read_file(call, handle->fd, in->offset, in->size);
+	r = read_file(call, handle, in->offset, in->size);
 	handle_put(call->share, handle);
 	return r;
 }

@@ -18,9 +18,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,47 +59,40 @@ static bool same_time(const struct statx_timestamp *a, const struct statx_timest
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* Whether the file is what it was at the last open; remembers it for the next. */
-static bool is_unchanged(struct node *node, int fd)
-{
-	struct timespec now;
+/* An open file as it was at a time, which was asked for first. */
+struct state {
+	struct timespec at;
 	struct statx stx;
+};
+
+static int state_get(struct node *node, int fd, struct state *state)
+{
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &state->at))
+		state->at = (struct timespec){ 0 }; /* never settled */
+	return node_statx(node, fd, &state->stx);
+}
+
+/* Whether the file is what it was at the last open; remembers it for the next. */
+static bool is_unchanged(struct node *node, const struct state *state)
+{
+	const struct statx *stx = &state->stx;
 	bool same;
 
-	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) || node_statx(node, fd, &stx))
-		return false;
 	pthread_mutex_lock(&node->lock);
-	same = node->opened.is_settled && same_time(&node->opened.mtime, &stx.stx_mtime) &&
-	       same_time(&node->opened.ctime, &stx.stx_ctime) && node->opened.size == stx.stx_size;
-	node->opened.mtime = stx.stx_mtime;
-	node->opened.ctime = stx.stx_ctime;
-	node->opened.size = stx.stx_size;
-	node->opened.is_settled = now.tv_sec > stx.stx_ctime.tv_sec + GRAIN;
+	same = node->opened.is_settled && same_time(&node->opened.mtime, &stx->stx_mtime) &&
+	       same_time(&node->opened.ctime, &stx->stx_ctime) && node->opened.size == stx->stx_size;
+	node->opened.mtime = stx->stx_mtime;
+	node->opened.ctime = stx->stx_ctime;
+	node->opened.size = stx->stx_size;
+	node->opened.is_settled = state->at.tv_sec > stx->stx_ctime.tv_sec + GRAIN;
 	pthread_mutex_unlock(&node->lock);
 	return same;
 }
 
-/* File systems whose close(2) neither waits nor has anything to say. Others, and those not known here, are asked. */
-static bool lives_here(int fd)
+/* How the guest's page cache treats an open file. `state`: NULL: not known. */
+static uint32_t answer_flags(const struct share *share, struct node *node, int fd, int flags, const struct state *state)
 {
-	struct statfs st;
-
-	if (fstatfs(fd, &st))
-		return false;
-	switch ((unsigned long)st.f_type) {
-	case EXT4_SUPER_MAGIC:
-	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* How the guest's page cache treats an open file. */
-static uint32_t answer_flags(const struct share *share, struct node *node, int fd, int flags)
-{
+	struct state now;
 	uint32_t answer = 0;
 
 	switch (share->options.cache) {
@@ -112,7 +103,9 @@ static uint32_t answer_flags(const struct share *share, struct node *node, int f
 #endif
 		break;
 	case CACHE_AUTO:
-		if (is_unchanged(node, fd))
+		if (!state && state_get(node, fd, &now) == 0)
+			state = &now;
+		if (state && is_unchanged(node, state))
 			answer |= FOPEN_KEEP_CACHE;
 		break;
 	case CACHE_ALWAYS:
@@ -161,18 +154,12 @@ static int node_open_counted(struct share *share, struct node *node, int flags, 
 }
 
 /* The descriptor becomes a handle, and the answer is complete. `fd` is taken over. */
-static int open_reply(struct call *call, struct node *node, int fd, int flags)
+static int open_reply(struct call *call, struct node *node, int fd, int flags, const struct state *state)
 {
 	struct share *share = call->share;
-	struct fuse_open_out out = { .open_flags = answer_flags(share, node, fd, flags) };
-	bool is_local = (flags & O_ACCMODE) != O_RDONLY && lives_here(fd);
+	struct fuse_open_out out = { .open_flags = answer_flags(share, node, fd, flags, state) };
 	int result;
 
-	if (is_local) {
-		pthread_mutex_lock(&node->lock);
-		node->opened.is_local = true;
-		pthread_mutex_unlock(&node->lock);
-	}
 	result = handle_new(share, HANDLE_FILE, node, fd, flags & (O_ACCMODE | O_APPEND), &out.fh);
 	if (result)
 		return result;
@@ -202,13 +189,13 @@ int op_open(struct call *call)
 		result = -EISDIR;
 	} else if (call->may_block) {
 		fd = node_open_counted(share, node, flags, in->open_flags);
-		result = fd < 0 ? fd : open_reply(call, node, fd, flags);
+		result = fd < 0 ? fd : open_reply(call, node, fd, flags, NULL);
 	} else {
 		fd = node_open(share, node, flags, false);
 		if (fd == -EAGAIN)
 			result = CALL_BLOCKS;
 		else
-			result = fd < 0 ? fd : open_reply(call, node, fd, flags);
+			result = fd < 0 ? fd : open_reply(call, node, fd, flags, NULL);
 	}
 	node_put(share, node);
 	return result;
@@ -222,12 +209,12 @@ static int open_existing(struct call *call, struct node *parent, int flags)
 {
 	const struct fuse_create_in *in = call_args(call, struct fuse_create_in);
 	struct share *share = call->share;
+	struct state state;
 	struct node *node;
-	struct statx stx;
 	mode_t type;
 	int result, fd;
 
-	result = node_lookup(share, parent, call->names[0], &node, &stx);
+	result = node_lookup(share, parent, call->names[0], &node, &state.stx);
 	if (result)
 		return result;
 	result = owner_type(share, node, &type);
@@ -243,18 +230,18 @@ static int open_existing(struct call *call, struct node *parent, int flags)
 		goto forget;
 	}
 	/* O_TRUNC may have changed what the look-up said. */
-	result = node_statx(node, fd, &stx);
+	result = state_get(node, fd, &state);
 	if (result) {
 		close(fd);
 		goto forget;
 	}
-	result = entry_reply(call, node, &stx);
+	result = entry_reply(call, node, &state.stx);
 	if (result) {
 		close(fd);
 		node_put(share, node);
 		return result;
 	}
-	result = open_reply(call, node, fd, flags);
+	result = open_reply(call, node, fd, flags, &state);
 forget:
 	if (result)
 		node_forget(share, node->id, 1);
@@ -266,11 +253,11 @@ forget:
 static int reply_made(struct call *call, struct node *parent, const char *name, int fd, int flags, mode_t mode)
 {
 	struct share *share = call->share;
+	struct state state = { .at = { 0 } }; /* too young to be settled, whatever the time */
 	struct node *node;
-	struct statx stx;
 	int result;
 
-	result = make_note(call, parent, name, fd, mode, 0, &node, &stx);
+	result = make_note(call, parent, name, fd, mode, 0, &node, &state.stx);
 	if (result) {
 		if (name)
 			make_undo(parent, name, fd);
@@ -279,13 +266,13 @@ static int reply_made(struct call *call, struct node *parent, const char *name, 
 		return result;
 	}
 	/* Without a name it is gone with its last descriptor, unless LINK comes. */
-	if (!stx.stx_nlink)
-		quota_removed(share, &stx);
-	result = entry_reply(call, node, &stx);
+	if (!state.stx.stx_nlink)
+		quota_removed(share, &state.stx);
+	result = entry_reply(call, node, &state.stx);
 	if (result) {
 		close(fd);
 	} else {
-		result = open_reply(call, node, fd, flags);
+		result = open_reply(call, node, fd, flags, &state);
 		if (result)
 			node_forget(share, node->id, 1);
 	}
@@ -425,20 +412,9 @@ int op_release(struct call *call)
 }
 
 /* Whether close(2) of the handle is known to have nothing to say. */
-static bool closes_quietly(struct share *share, const struct handle *handle)
+static bool closes_quietly(const struct handle *handle)
 {
-	struct node *node;
-	bool quietly;
-
-	if ((handle->flags & O_ACCMODE) == O_RDONLY)
-		return true;
-	if (node_get(share, handle->node, &node))
-		return false;
-	pthread_mutex_lock(&node->lock);
-	quietly = node->opened.is_local;
-	pthread_mutex_unlock(&node->lock);
-	node_put(share, node);
-	return quietly;
+	return (handle->flags & O_ACCMODE) == O_RDONLY || handle->storage != STORAGE_UNKNOWN;
 }
 
 /*
@@ -456,7 +432,7 @@ int op_flush(struct call *call)
 	result = handle_get(share, in->fh, HANDLE_FILE, &handle);
 	if (result)
 		return result;
-	quietly = closes_quietly(share, handle);
+	quietly = closes_quietly(handle);
 	if (!quietly && !call->may_block) {
 		result = CALL_BLOCKS;
 		goto put;

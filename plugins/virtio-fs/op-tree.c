@@ -70,22 +70,22 @@ void make_undo(struct node *parent, const char *name, int fd)
 		unlinkat(parent->fd, name, S_ISDIR(made.st_mode) ? AT_REMOVEDIR : 0);
 }
 
-/* Makes it: a descriptor of it (O_PATH but for files), or -errno. */
-static int make_at(struct call *call, struct node *parent, const struct thing *thing)
+/* Makes it. *fd: of a file a descriptor, otherwise -1. 0 or -errno. */
+static int make_at(struct call *call, struct node *parent, const struct thing *thing, int *fd)
 {
 	const char *name = call->names[0];
 	struct owner_acting acting;
-	int result, fd = -1;
-	struct stat st;
+	int result;
 
+	*fd = -1;
 	result = owner_act(call->share, call, &acting);
 	if (result)
 		return result;
 	switch (thing->host_mode & S_IFMT) {
 	case S_IFREG:
-		fd = openat(parent->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		            thing->host_mode & 07777);
-		result = fd;
+		*fd = openat(parent->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		             thing->host_mode & 07777);
+		result = *fd;
 		break;
 	case S_IFDIR:
 		result = mkdirat(parent->fd, name, thing->host_mode & 07777);
@@ -99,40 +99,65 @@ static int make_at(struct call *call, struct node *parent, const struct thing *t
 	}
 	result = result < 0 ? -errno : 0;
 	owner_done(&acting);
-	if (result || fd >= 0)
-		return result ? result : fd;
-
-	fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
-	if (fstat(fd, &st) || (st.st_mode & S_IFMT) != (thing->host_mode & S_IFMT)) {
-		close(fd);
-		return -ESTALE;
-	}
-	return fd;
+	return result;
 }
 
-int make_note(struct call *call, struct node *parent, const char *name, int fd, mode_t mode, uint32_t rdev,
-              struct node **out, struct statx *stx)
+/* There is no node for what was made, as it seems, under `name`: away with it. */
+static void make_undo_name(struct node *parent, const char *name, mode_t type)
+{
+	int fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (!fstat(fd, &st) && (st.st_mode & S_IFMT) == type)
+		make_undo(parent, name, fd);
+	close(fd);
+}
+
+/* The owner of what is a node now, and the rest. On -errno the node is let go of. */
+static int note(struct call *call, struct node *parent, struct node *node, int fd, mode_t mode, uint32_t rdev,
+                struct statx *stx)
 {
 	struct share *share = call->share;
-	struct node *node;
-	int result = node_adopt(share, parent, name, fd, &node, stx);
+	int result = owner_created(share, call, parent, node, fd, mode, rdev, stx);
 
-	if (result)
-		return result;
-	result = owner_created(share, call, parent, node, fd, mode, rdev);
-	/* Once more: its blocks and its ctime with all that belongs to it. */
-	if (!result)
-		result = node_statx(node, -1, stx);
 	if (result) {
 		node_forget(share, node->id, 1);
 		node_put(share, node);
 		return result;
 	}
 	quota_made(share, stx);
-	*out = node;
 	return 0;
+}
+
+int make_note(struct call *call, struct node *parent, const char *name, int fd, mode_t mode, uint32_t rdev,
+              struct node **out, struct statx *stx)
+{
+	int result = node_adopt(call->share, parent, name, fd, out, stx);
+
+	return result ? result : note(call, parent, *out, fd, mode, rdev, stx);
+}
+
+/* The same of what has no descriptor, by its name, and undone where that fails. */
+static int make_note_name(struct call *call, struct node *parent, const struct thing *thing, struct node **out,
+                          struct statx *stx)
+{
+	const mode_t type = thing->host_mode & S_IFMT;
+	const char *name = call->names[0];
+	struct share *share = call->share;
+	int result = node_lookup(share, parent, name, out, stx);
+
+	if (!result && (*out)->type != type) {
+		node_forget(share, (*out)->id, 1);
+		node_put(share, *out);
+		return -ESTALE;
+	}
+	if (!result)
+		result = note(call, parent, *out, -1, thing->mode, thing->rdev, stx);
+	if (result && result != -ENOENT)
+		make_undo_name(parent, name, type);
+	return result == -ENOENT ? -ESTALE : result;
 }
 
 /* All that makes a new inode with a name, from the reservation to the answer. */
@@ -143,7 +168,7 @@ static int make(struct call *call, const struct thing *thing)
 	struct quota_charge charge;
 	struct node *parent, *node;
 	struct statx stx;
-	int result, fd = -1;
+	int result, fd;
 
 	result = parent_get(call, call->in.nodeid, &parent);
 	if (result)
@@ -153,21 +178,23 @@ static int make(struct call *call, const struct thing *thing)
 		goto put_parent;
 	result = quota_begin(share, parent, GROWTH + (thing->target ? strlen(thing->target) : 0), &charge);
 	if (!result) {
-		fd = make_at(call, parent, thing);
+		result = make_at(call, parent, thing, &fd);
 		quota_end(share, &charge);
-		result = fd < 0 ? fd : 0;
 	}
 	if (result)
 		goto undo_inode;
-	result = make_note(call, parent, name, fd, thing->mode, thing->rdev, &node, &stx);
-	if (result) {
-		make_undo(parent, name, fd);
+	if (fd < 0) {
+		result = make_note_name(call, parent, thing, &node, &stx);
+	} else {
+		result = make_note(call, parent, name, fd, thing->mode, thing->rdev, &node, &stx);
+		if (result)
+			make_undo(parent, name, fd);
 		close(fd);
-		goto undo_inode;
 	}
+	if (result)
+		goto undo_inode;
 	result = entry_reply(call, node, &stx);
 	node_put(share, node);
-	close(fd);
 	node_put(share, parent);
 	return result;
 

@@ -77,7 +77,7 @@ int owner_squash_attributes(struct share *share, struct node *node, int fd, cons
 int owner_squash_check(const struct share *share, uint32_t uid, uint32_t gid, int error);
 mode_t owner_squash_host_mode(mode_t mode);
 int owner_squash_created(struct share *share, const struct call *call, struct node *parent, struct node *node, int fd,
-                         mode_t mode, uint32_t rdev);
+                         mode_t mode, uint32_t rdev, struct statx *stx);
 int owner_squash_set(struct share *share, struct node *node, int fd, uint32_t valid, uint32_t uid, uint32_t gid,
                      mode_t mode);
 int owner_squash_kill_set_id(struct share *share, struct node *node, int fd);

@@ -151,18 +151,15 @@ static int inherit(struct share *share, struct node *parent, struct view *view)
 }
 
 int owner_squash_created(struct share *share, const struct call *call, struct node *parent, struct node *node, int fd,
-                         mode_t mode, uint32_t rdev)
+                         mode_t mode, uint32_t rdev, struct statx *stx)
 {
 	struct view view = { .uid = call->in.uid, .gid = call->in.gid };
 	struct owner_record record;
-	struct statx stx;
-	int r = node_statx(node, fd, &stx);
+	int r;
 
-	if (r < 0)
-		return r;
 	/* Links have no mode of their own, and not every caller knows types of what it makes. */
 	if (S_ISLNK(node->type))
-		view.mode = stx.stx_mode;
+		view.mode = stx->stx_mode;
 	else
 		view.mode = (mode & S_IFMT ? mode & S_IFMT : node->type) | (mode & 07777);
 	if (S_ISCHR(view.mode) || S_ISBLK(view.mode))
@@ -171,14 +168,14 @@ int owner_squash_created(struct share *share, const struct call *call, struct no
 	if (r < 0)
 		return r;
 	/* Whose number it has now. */
-	owner_removed(share, &stx);
-	record = record_of(share, &stx, &view);
+	owner_removed(share, stx);
+	record = record_of(share, stx, &view);
 	if (!record.has)
 		return 0;
 	owners_lock(share->owners, node);
-	r = owner_store_set(share, node, fd, &stx, &record);
+	r = owner_store_set(share, node, fd, stx, &record);
 	owners_unlock(share->owners, node);
-	return r;
+	return r < 0 ? r : node_statx(node, fd, stx);
 }
 
 static bool is_ours(const struct share *share, const struct statx *stx)

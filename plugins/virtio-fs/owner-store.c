@@ -212,6 +212,12 @@ void owner_removed(struct share *share, const struct statx *stx)
 		memory_remove(share->owners, stx);
 }
 
+bool owner_remembers(const struct share *share)
+{
+	return share->options.owner == OWNER_SQUASH &&
+	       atomic_load_explicit(&share->owners->n_memory, memory_order_relaxed);
+}
+
 /* The attribute. */
 
 static bool may_have_attribute(mode_t type)

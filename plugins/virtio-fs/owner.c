@@ -72,10 +72,10 @@ bool owner_emulates(const struct share *share, mode_t mode)
 }
 
 int owner_created(struct share *share, const struct call *call, struct node *parent, struct node *node, int fd,
-                  mode_t mode, uint32_t rdev)
+                  mode_t mode, uint32_t rdev, struct statx *stx)
 {
 	/* OWNER_HOST: it was made by the right user, and the host's kernel did the rest. */
-	return squashes(share) ? owner_squash_created(share, call, parent, node, fd, mode, rdev) : 0;
+	return squashes(share) ? owner_squash_created(share, call, parent, node, fd, mode, rdev, stx) : 0;
 }
 
 int owner_set(struct share *share, struct node *node, int fd, uint32_t valid, uint32_t uid, uint32_t gid, mode_t mode)

@@ -54,10 +54,11 @@ mode_t owner_create_mode(const struct share *share, mode_t mode);
 bool owner_emulates(const struct share *share, mode_t mode);
 /*
  * Something was made: OWNER_SQUASH notes the caller's uid, gid (that of the parent where it has a set-group-id bit in
- * the guest's eyes), mode and rdev. `fd` is open or O_PATH. On -errno the caller removes what it made.
+ * the guest's eyes), mode and rdev. `fd` is open or O_PATH. *stx are its attributes, before and after: the note may
+ * have changed its ctime and its blocks. On -errno the caller removes what it made.
  */
 int owner_created(struct share *share, const struct call *call, struct node *parent, struct node *node, int fd,
-                  mode_t mode, uint32_t rdev);
+                  mode_t mode, uint32_t rdev, struct statx *stx);
 
 /* chown and chmod. FATTR_UID, FATTR_GID, FATTR_MODE of `valid`; fd as above. Kills set-id bits as chown(2) does. 0 or
  * -errno. */
@@ -68,6 +69,8 @@ int owner_set(struct share *share, struct node *node, int fd, uint32_t valid, ui
  */
 bool owner_remembers(const struct share *share);
 void owner_removed(struct share *share, const struct statx *stx);
+/* Whether memory has anything of any inode: otherwise nobody need ask which one is being removed. Any thread. */
+bool owner_remembers(const struct share *share);
 /* Someone wrote to the file or cut it: set-id bits go (FUSE_HANDLE_KILLPRIV_V2). Cheap where it has none. */
 int owner_kill_set_id(struct share *share, struct node *node, int fd);
 

@@ -136,6 +136,7 @@ static struct node create(struct fixture *f, const char *name, uint32_t uid, uin
 	const mode_t host_mode = owner_create_mode(&f->share, mode);
 	struct owner_acting acting;
 	struct node parent = hold(f, ""), node;
+	struct statx stx;
 	int r;
 
 	assert_int_equal(owner_act(&f->share, &call, &acting), 0);
@@ -148,7 +149,8 @@ static struct node create(struct fixture *f, const char *name, uint32_t uid, uin
 	owner_done(&acting);
 	assert_int_equal(r, 0);
 	node = hold(f, name);
-	assert_int_equal(owner_created(&f->share, &call, &parent, &node, node.fd, mode, rdev), 0);
+	assert_int_equal(node_statx(&node, node.fd, &stx), 0);
+	assert_int_equal(owner_created(&f->share, &call, &parent, &node, node.fd, mode, rdev, &stx), 0);
 	close(parent.fd);
 	return node;
 }
@@ -512,7 +514,8 @@ static void a_new_inode_does_not_inherit_what_memory_has_of_its_number(void **st
 	assert_int_equal(owner_store_set(&f.share, &link, -1, &stx, &stale), 0);
 	assert_shows(&f, &link, 77, 0, S_IFLNK | 0777);
 	call.share = &f.share;
-	assert_int_equal(owner_created(&f.share, &call, &root, &link, -1, S_IFLNK | 0777, 0), 0);
+	assert_int_equal(node_statx(&link, -1, &stx), 0);
+	assert_int_equal(owner_created(&f.share, &call, &root, &link, -1, S_IFLNK | 0777, 0, &stx), 0);
 	assert_shows(&f, &link, 0, 0, S_IFLNK | 0777);
 	close(link.fd);
 	close(root.fd);
