@@ -203,19 +203,13 @@ static int memory_set(struct owners *owners, const struct statx *stx, const stru
 
 bool owner_remembers(const struct share *share)
 {
-	return atomic_load(&share->owners->n_memory) != 0;
+	return share->options.owner == OWNER_SQUASH && atomic_load(&share->owners->n_memory) != 0;
 }
 
 void owner_removed(struct share *share, const struct statx *stx)
 {
 	if (owner_remembers(share))
 		memory_remove(share->owners, stx);
-}
-
-bool owner_remembers(const struct share *share)
-{
-	return share->options.owner == OWNER_SQUASH &&
-	       atomic_load_explicit(&share->owners->n_memory, memory_order_relaxed);
 }
 
 /* The attribute. */

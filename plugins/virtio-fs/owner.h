@@ -69,8 +69,6 @@ int owner_set(struct share *share, struct node *node, int fd, uint32_t valid, ui
  */
 bool owner_remembers(const struct share *share);
 void owner_removed(struct share *share, const struct statx *stx);
-/* Whether memory has anything of any inode: otherwise nobody need ask which one is being removed. Any thread. */
-bool owner_remembers(const struct share *share);
 /* Someone wrote to the file or cut it: set-id bits go (FUSE_HANDLE_KILLPRIV_V2). Cheap where it has none. */
 int owner_kill_set_id(struct share *share, struct node *node, int fd);
 
