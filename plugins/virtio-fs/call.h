@@ -38,6 +38,7 @@ struct call {
 	const struct operation *operation;
 	unsigned generation; /* of the activation: resets make older calls void */
 	bool may_block;
+	bool is_quick; /* TRY_QUICK, on a loop: those before it were not held up */
 
 	struct fuse_in_header in; /* copy; in.len was checked against what is there */
 	union {

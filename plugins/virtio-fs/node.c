@@ -292,8 +292,8 @@ static struct slot *slot_new(struct node_table *table, const struct identity *is
 }
 
 /*
- * What was opened becomes a node, or turns out to be one. Takes over `fd`, which counts. `name` NULL: it has none. 0 or
- * -errno.
+ * What was opened becomes a node, or turns out to be one. Takes over `fd`, which counts; < 0: it was looked at by its
+ * name only. `name` NULL: it has none. 0 or -errno.
  */
 static int enter(struct node_table *table, struct slot *parent, const char *name, int fd, const struct statx *stx,
                  struct node **out)
@@ -306,7 +306,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_inode(table, &is, inode_hash(table, &is));
-	if (slot && !identity_equal(&slot->is, &is)) { /* its number was given to another */
+	if (slot && (!identity_equal(&slot->is, &is) || slot->node.type != (stx->stx_mode & S_IFMT))) { /* its number was given to another */
 		index_remove(&table->by_inode, &slot->by_inode);
 		slot->has_inode = false;
 		slot = NULL;
@@ -321,7 +321,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 	if (slot) {
 		slot_hold(table, slot);
 		slot->lookups++;
-		if (slot->node.fd < 0) {
+		if (slot->node.fd < 0 && fd >= 0) {
 			slot->node.fd = fd;
 			fd = -1;
 		}
@@ -387,6 +387,33 @@ int node_lookup(struct share *share, struct node *parent, const char *name, stru
 int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
 {
 	return look_up(share, parent, name, OPEN_CACHED, out, stx);
+}
+
+/*
+ * A directory is opened all the same: the guest's processes may stand in it, without a request that would open it, when
+ * the host moves it. So is what has no birth time, since its number may be given to another, and what is on another
+ * mount, which nobody would keep from being unmounted.
+ */
+static bool may_stay_closed(const struct slot *parent, const struct statx *stx)
+{
+	const struct identity is = identity_of(stx);
+
+	return !S_ISDIR(stx->stx_mode) && stx->stx_mask & STATX_BTIME && is.mnt && same_mount(&is, &parent->is);
+}
+
+int node_lookup_listed(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
+{
+	struct slot *dir = slot_of(parent);
+	int rc;
+
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	rc = fd_statx(parent->fd, name, stx);
+	if (rc < 0)
+		return rc;
+	if (may_stay_closed(dir, stx))
+		return enter(share->nodes, dir, name, -1, stx, out);
+	return look_up(share, parent, name, OPEN_ANY, out, stx);
 }
 
 int node_adopt(struct share *share, struct node *parent, const char *name, int fd, struct node **out, struct statx *stx)

@@ -11,7 +11,8 @@
  * the descriptor of the node that was used least recently is closed (never of one that is held, the root, or one that
  * has no name any more); the node keeps its parent and name, and is opened again when it is needed, by one step from
  * its parent, and only if what stands there is the same inode (device, inode, mount, birth time where the file system
- * has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again.
+ * has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again. Files that were only listed
+ * (node_lookup_listed()) begin in that state.
  *
  * Locks: one mutex over the table. Any thread.
  */
@@ -82,6 +83,13 @@ void node_put(struct share *share, struct node *node);
 int node_lookup(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx);
 /* The same from what the host has in memory (RESOLVE_CACHED, Linux 5.12): -EAGAIN where it would have to read. */
 int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out,
+                       struct statx *stx);
+/*
+ * The same for one of many names that are listed, most of which nobody will ask for again: where its inode can be told
+ * from any other later, it is not opened now, and *out may have no descriptor (fd < 0). node_get() opens it as one that
+ * was closed.
+ */
+int node_lookup_listed(struct share *share, struct node *parent, const char *name, struct node **out,
                        struct statx *stx);
 /* The same for a descriptor that was just made in `parent` as `name` (O_PATH or not; NULL name: has none, a tmpfile).
  * It stays the caller's. */

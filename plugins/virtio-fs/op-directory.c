@@ -6,8 +6,8 @@
  * room, so that a piece is read once however small the guest's buffers are. The offset of an entry is the host's own
  * cookie (d_off), which file systems keep true while others create and remove: where the guest goes on exactly behind
  * what it was given last, the buffer goes on too, otherwise the host seeks there. READDIRPLUS looks each name up as
- * LOOKUP would; a name that cannot be looked up (it was removed just now) is given without a node, which a guest takes
- * as "ask when you need it".
+ * LOOKUP would, but opens what it finds only where that takes more than its attributes (OWNER_SQUASH); a name that
+ * cannot be looked up (it was removed just now) is given without a node, which a guest takes as "ask when you need it".
  */
 #include <dirent.h>
 #include <errno.h>
@@ -161,10 +161,15 @@ static void look_up(struct listing *listing, const char *name, struct fuse_diren
 	struct share *share = listing->call->share;
 	struct node *node;
 	struct statx stx;
-	int rc;
+	int rc = -ENOENT;
 
-	if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	    node_lookup(share, listing->node, name, &node, &stx) == 0) {
+	if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+		if (share->options.owner == OWNER_HOST)
+			rc = node_lookup_listed(share, listing->node, name, &node, &stx);
+		else
+			rc = node_lookup(share, listing->node, name, &node, &stx);
+	}
+	if (rc == 0) {
 		rc = entry_fill(listing->call, node, -1, &stx, entry);
 		if (rc < 0)
 			node_forget(share, node->id, 1);

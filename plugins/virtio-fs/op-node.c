@@ -89,12 +89,13 @@ static void target_put(struct call *call, struct target *target)
 	node_put(call->share, target->node);
 }
 
-static int target_get(struct call *call, bool has_handle, uint64_t fh, struct target *target)
+/* `may_open`: also a node that has no descriptor, on the loop. */
+static int target_get(struct call *call, bool has_handle, uint64_t fh, bool may_open, struct target *target)
 {
 	int rc;
 
 	*target = (struct target){ .fd = -1 };
-	rc = call_node(call, &target->node);
+	rc = may_open ? node_get(call->share, call->in.nodeid, &target->node) : call_node(call, &target->node);
 	if (rc != 0 || !has_handle)
 		return rc;
 	rc = handle_get(call->share, fh, S_ISDIR(target->node->type) ? HANDLE_DIRECTORY : HANDLE_FILE, &target->handle);
@@ -119,7 +120,7 @@ int op_getattr(struct call *call)
 {
 	const struct fuse_getattr_in *in = call_args(call, struct fuse_getattr_in);
 	struct target target;
-	int rc = target_get(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh, &target);
+	int rc = target_get(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh, false, &target);
 
 	if (rc != 0)
 		return rc;
@@ -224,7 +225,8 @@ int op_setattr(struct call *call)
 	/* Blocks of the file are given back, and somebody's lease may have to be broken first. */
 	if ((in->valid & FATTR_SIZE) && !call->may_block)
 		return CALL_BLOCKS;
-	rc = target_get(call, in->valid & FATTR_FH, in->fh, &target);
+	/* A file that was listed only (READDIRPLUS) is opened again where it stands, which is brief. */
+	rc = target_get(call, in->valid & FATTR_FH, in->fh, true, &target);
 	if (rc != 0)
 		return rc;
 	rc = set_all(call, &target, in);

@@ -16,7 +16,8 @@
  *
  * BRIEF operations (dispatch.c: names and attributes) may wait for a directory's blocks, but a hop to a worker and back
  * costs more than most of them do. So they stay on the loop, which is the instance's own or one for I/O, as long as the
- * shared directory is quick: after one that took longer than SLOW_NS the next SLOW_CALLS go to workers.
+ * shared directory is quick: after one that took longer than SLOW_NS the next SLOW_CALLS go to workers. QUICK ones
+ * (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do (op-file.c).
  *
  * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
@@ -73,8 +74,9 @@ struct lane {
 	/* The loop's. */
 	struct call *spare;
 	unsigned n_spare;
-	bool starved;  /* there was no memory for a call, so requests wait for one that comes back */
-	unsigned slow; /* so many brief operations are a worker's */
+	bool starved;        /* there was no memory for a call, so requests wait for one that comes back */
+	unsigned slow;       /* so many brief operations are a worker's */
+	unsigned slow_quick; /* so many quick operations are told that they are not */
 
 	pthread_mutex_t completing; /* held by the deferred call while it touches requests */
 	pthread_mutex_t lock;
@@ -296,6 +298,21 @@ static int run_brief(struct lane *lane, struct call *call)
 	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
 }
 
+/* What does more on the loop while that is quick. The result, or CALL_BLOCKS. */
+static int run_quick(struct lane *lane, struct call *call)
+{
+	const int64_t began = clock_now();
+	int r;
+
+	call->is_quick = lane->slow_quick == 0;
+	if (lane->slow_quick)
+		lane->slow_quick--;
+	r = call->operation->run(call);
+	if (clock_now() - began > SLOW_NS)
+		lane->slow_quick = SLOW_CALLS;
+	return r;
+}
+
 /* On the loop, as far as it goes without waiting for long. The result, or CALL_BLOCKS. */
 static int run_here(struct lane *lane, struct call *call)
 {
@@ -309,7 +326,7 @@ static int run_here(struct lane *lane, struct call *call)
 		return CALL_BLOCKS;
 	if (where != ON_BRIEF) {
 		call->may_block = false;
-		r = call->operation->run(call);
+		r = where == TRY_QUICK ? run_quick(lane, call) : call->operation->run(call);
 	}
 	if (r == CALL_BLOCKS && (where == ON_BRIEF || where == TRY_BRIEF))
 		r = run_brief(lane, call);

@@ -568,6 +568,40 @@ static void addresses_without_memory_are_an_error(void **state)
 	free(call);
 }
 
+static void a_big_write_is_the_loops_only_while_writing_is_quick(void **state)
+{
+	static unsigned char data[MIB];
+	const struct iovec readable = { data, sizeof data };
+	struct { struct fuse_out_header header; struct fuse_write_out out; } reply;
+	const struct iovec writable = { &reply, sizeof reply };
+	struct capsa_request request = { .readable = &readable, .n_readable = 1, .readable_bytes = sizeof data,
+		                         .writable = &writable, .n_writable = 1, .writable_bytes = sizeof reply };
+	struct call *call = calloc(1, sizeof *call);
+	struct fs_client client;
+	uint64_t node, fh;
+
+	(void)state;
+	fs_begin(&client, NULL, "");
+	fs_host_file(&client, "file", "", 0644);
+	begin_file(&client, "file", O_RDWR, &node, &fh);
+	call->share = client.share;
+	call->request = &request;
+	call->in.nodeid = node;
+	call->payload_len = sizeof data;
+	for (int is_quick = 0; is_quick < 2; is_quick++) {
+		const struct fuse_write_in big = { .fh = fh, .size = sizeof data };
+
+		call->share->can_nowait = false; /* as on ext4 */
+		call->is_quick = is_quick;
+		call->replied = 0;
+		memcpy(call->args.bytes, &big, sizeof big);
+		assert_int_equal(op_write(call), is_quick ? 0 : CALL_BLOCKS);
+	}
+	end_file(&client, node, fh);
+	fs_end(&client);
+	free(call);
+}
+
 /* ---- several at once ---- */
 
 #define WRITERS 3
@@ -860,6 +894,7 @@ int main(void)
 		cmocka_unit_test(fallocate_does_what_the_host_can),
 		cmocka_unit_test(copies_are_made_on_the_host),
 		cmocka_unit_test(a_write_that_lies_about_its_size_writes_nothing),
+		cmocka_unit_test(a_big_write_is_the_loops_only_while_writing_is_quick),
 		cmocka_unit_test(handles_of_directories_and_of_nobody_have_no_contents),
 		cmocka_unit_test(requests_without_all_their_arguments_are_refused),
 		cmocka_unit_test(answers_without_room_are_refused),
