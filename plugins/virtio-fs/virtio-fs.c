@@ -89,6 +89,7 @@ struct fs {
 	unsigned n_lanes;
 	pthread_t home;
 	pthread_rwlock_t session;
+	pthread_mutex_t hurrying; /* the generation stays as it is meanwhile */
 	atomic_uint generation;
 };
 
@@ -218,7 +219,11 @@ static void run_blocking(struct fs *fs, struct call *call)
 	struct share *share = &fs->share;
 
 	if (call->operation->alone) {
-		hurry(share);
+		/* One that a reset has made void must not make void what came after the reset. */
+		pthread_mutex_lock(&fs->hurrying);
+		if (call->generation == atomic_load(&fs->generation))
+			hurry(share);
+		pthread_mutex_unlock(&fs->hurrying);
 		pthread_rwlock_wrlock(&fs->session);
 	} else {
 		pthread_rwlock_rdlock(&fs->session);
@@ -402,8 +407,10 @@ static void reset(void *self)
 	struct fs *fs = self;
 	struct call *call, *next;
 
+	pthread_mutex_lock(&fs->hurrying);
 	atomic_fetch_add(&fs->generation, 1);
 	hurry(&fs->share);
+	pthread_mutex_unlock(&fs->hurrying);
 	pthread_rwlock_wrlock(&fs->session);
 	session_end(&fs->share);
 	pthread_rwlock_unlock(&fs->session);
@@ -435,6 +442,7 @@ static void *create(const struct capsa_host *host, struct capsa_device *dev)
 	fs->share.dev = dev;
 	fs->share.root = fs->share.proc_fd = -1;
 	pthread_rwlock_init(&fs->session, NULL);
+	pthread_mutex_init(&fs->hurrying, NULL);
 	return fs;
 }
 
@@ -672,6 +680,7 @@ static void destroy(void *self)
 		close(share->proc_fd);
 	if (share->root >= 0)
 		close(share->root);
+	pthread_mutex_destroy(&fs->hurrying);
 	pthread_rwlock_destroy(&fs->session);
 	free(fs);
 }
