@@ -50,7 +50,8 @@ struct call {
 	char text[CALL_TEXT_MAX];
 	size_t payload, payload_len; /* what follows args and names: offset in the readable buffers, bytes */
 
-	size_t replied; /* bytes behind fuse_out_header so far */
+	size_t replied;   /* bytes behind fuse_out_header so far */
+	size_t forgotten; /* nodes of a BATCH_FORGET so far: what it has done before CALL_BLOCKS stays done */
 
 	/* virtio-fs.c's: where it came from, what it came to, the lists it is on */
 	unsigned lane;

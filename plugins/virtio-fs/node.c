@@ -485,19 +485,40 @@ void node_put(struct share *share, struct node *node)
 	slot_put(share->nodes, slot_of(node));
 }
 
-void node_forget(struct share *share, uint64_t id, uint64_t n)
+/* Forgotten n times more, it goes, and the descriptor of something without a name with it. */
+static bool forget_closes(const struct node_table *table, const struct slot *slot, uint64_t n)
+{
+	return n >= slot->lookups && !slot->holds && !slot->children && slot != table->root && !slot->name &&
+	       slot->node.fd >= 0;
+}
+
+static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_close)
 {
 	struct node_table *table = share->nodes;
 	struct slot *slot, *dead = NULL;
+	bool done = true;
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_id(table, id);
-	if (slot) {
+	if (slot && !may_close && forget_closes(table, slot, n)) {
+		done = false;
+	} else if (slot) {
 		slot->lookups -= n < slot->lookups ? n : slot->lookups;
 		slot_settle(table, slot, &dead);
 	}
 	pthread_mutex_unlock(&table->lock);
 	slots_bury(dead);
+	return done;
+}
+
+void node_forget(struct share *share, uint64_t id, uint64_t n)
+{
+	forget(share, id, n, true);
+}
+
+bool node_forget_quickly(struct share *share, uint64_t id, uint64_t n)
+{
+	return forget(share, id, n, false);
 }
 
 void node_renamed(struct share *share, struct node *from, const char *from_name, struct node *to, const char *to_name,

@@ -47,28 +47,44 @@ int op_lookup(struct call *call)
 	return rc;
 }
 
+/* The blocks of a big file that was removed are given back by a worker. */
+static bool forget(struct call *call, uint64_t id, uint64_t n)
+{
+	if (!call->may_block)
+		return node_forget_quickly(call->share, id, n);
+	node_forget(call->share, id, n);
+	return true;
+}
+
 int op_forget(struct call *call)
 {
-	node_forget(call->share, call->in.nodeid, call_args(call, struct fuse_forget_in)->nlookup);
-	return CALL_NO_REPLY;
+	const struct fuse_forget_in *in = call_args(call, struct fuse_forget_in);
+
+	return forget(call, call->in.nodeid, in->nlookup) ? CALL_NO_REPLY : CALL_BLOCKS;
 }
 
 int op_batch_forget(struct call *call)
 {
 	struct fuse_forget_one batch[FORGET_BATCH];
-	size_t left = call_args(call, struct fuse_batch_forget_in)->count, offset = 0;
+	size_t left = call_args(call, struct fuse_batch_forget_in)->count, offset;
 
 	/* The count is the guest's word, what there is to read is not. */
 	if (left > call->payload_len / sizeof *batch)
 		left = call->payload_len / sizeof *batch;
+	/* A worker goes on where the loop has stopped: forgotten twice is forgotten too often. */
+	offset = call->forgotten * sizeof *batch;
+	left -= call->forgotten;
 	while (left) {
 		size_t n = left < FORGET_BATCH ? left : FORGET_BATCH, i;
 
 		n = call_payload(call, offset, batch, n * sizeof *batch) / sizeof *batch;
 		if (!n)
 			break;
-		for (i = 0; i < n; i++)
-			node_forget(call->share, batch[i].nodeid, batch[i].nlookup);
+		for (i = 0; i < n; i++) {
+			if (!forget(call, batch[i].nodeid, batch[i].nlookup))
+				return CALL_BLOCKS;
+			call->forgotten++;
+		}
 		offset += n * sizeof *batch;
 		left -= n;
 	}
