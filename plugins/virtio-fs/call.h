@@ -11,7 +11,8 @@
  * WHERE IT RUNS. dispatch.c says for each opcode: on the loop; on a worker; or "try": first on the loop with
  * call->may_block false, where it does what it can without waiting for a disk, and says CALL_BLOCKS when it cannot:
  * then it runs once more, from its beginning, on a worker with may_block true. Whatever it did before CALL_BLOCKS must
- * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c).
+ * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c): they run on
+ * the loop with may_block true, unless they said CALL_WAITS, or there are quotas, whose locks others hold for long.
  *
  * A call belongs to one thread at a time: loop -> worker -> home loop (done) -> its queue's loop, which completes it.
  */
@@ -25,6 +26,7 @@
 
 #define CALL_BLOCKS 1   /* "try" operations on a loop: run me on a worker */
 #define CALL_NO_REPLY 2 /* FORGET and the like: completed with nothing written */
+#define CALL_WAITS 3    /* as CALL_BLOCKS, also of a brief operation: this one is not brief */
 
 #define CALL_ARGS_MAX 128u                       /* the biggest fixed argument struct (SETATTR: 88) */
 #define CALL_TEXT_MAX (PATH_MAX + NAME_MAX + 2u) /* SYMLINK: name and target; others two names */

@@ -25,7 +25,7 @@ static const struct operation operations[] = {
 	OP(FORGET,          op_forget,          sizeof(struct fuse_forget_in),        NO_NAME,         TRY_LOOP,  false),
 	OP(BATCH_FORGET,    op_batch_forget,    sizeof(struct fuse_batch_forget_in),  NO_NAME,         TRY_LOOP,  false),
 	OP(GETATTR,         op_getattr,         sizeof(struct fuse_getattr_in),       NO_NAME,         TRY_BRIEF, false),
-	OP(SETATTR,         op_setattr,         sizeof(struct fuse_setattr_in),       NO_NAME,         TRY_LOOP,  true),
+	OP(SETATTR,         op_setattr,         sizeof(struct fuse_setattr_in),       NO_NAME,         TRY_BRIEF, true),
 	OP(READLINK,        op_readlink,        0,                                    NO_NAME,         TRY_BRIEF, false),
 	OP(SYMLINK,         op_symlink,         0,                                    NAME_AND_TARGET, ON_BRIEF,  true),
 	OP(MKNOD,           op_mknod,           sizeof(struct fuse_mknod_in),         ONE_NAME,        ON_BRIEF,  true),

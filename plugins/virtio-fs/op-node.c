@@ -238,9 +238,9 @@ int op_setattr(struct call *call)
 
 	if (call->share->options.readonly)
 		return -EROFS;
-	/* Blocks of the file are given back, and somebody's lease may have to be broken first. */
-	if ((in->valid & FATTR_SIZE) && !call->may_block)
-		return CALL_BLOCKS;
+	/* Blocks of the file are given back, and somebody's lease may have to be broken first. The rest is brief. */
+	if (!call->may_block)
+		return in->valid & FATTR_SIZE ? CALL_WAITS : CALL_BLOCKS;
 	/* A file that was listed only (READDIRPLUS) is opened again where it stands, which is brief. */
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, true, &target);
 	if (rc != 0)
@@ -315,8 +315,12 @@ int op_statfs(struct call *call)
 	struct fuse_statfs_out out = { 0 };
 	struct node *node;
 	struct statfs st;
-	int rc = call_node(call, &node);
+	int rc;
 
+	/* May look through all that is open. */
+	if (call->share->quota && !call->may_block)
+		return CALL_WAITS;
+	rc = call_node(call, &node);
 	if (rc != 0)
 		return rc;
 	rc = fstatfs(node->fd, &st) < 0 ? -errno : 0;

@@ -232,7 +232,7 @@ static void run_blocking(struct fs *fs, struct call *call)
 		call->may_block = true;
 		call->replied = 0;
 		call->result = call->operation->run(call);
-		if (call->result == CALL_BLOCKS)
+		if (call->result == CALL_BLOCKS || call->result == CALL_WAITS)
 			call->result = -EIO; /* an operation's fault */
 	}
 	pthread_rwlock_unlock(&fs->session);
@@ -300,7 +300,7 @@ static int run_brief(struct lane *lane, struct call *call)
 	r = call->operation->run(call);
 	if (clock_now() - began > SLOW_NS)
 		lane->slow = SLOW_CALLS;
-	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
+	return r == CALL_BLOCKS || r == CALL_WAITS ? -EIO : r; /* an operation's fault */
 }
 
 /* What does more on the loop while that is quick. The result, or CALL_BLOCKS. */
@@ -325,7 +325,8 @@ static int run_here(struct lane *lane, struct call *call)
 	struct fs *fs = lane->fs;
 	int r = CALL_BLOCKS;
 
-	if (where == ON_WORKER)
+	/* Whatever is made or removed takes locks of the quota, which may be held by one that is at the disk. */
+	if (where == ON_WORKER || (where == ON_BRIEF && fs->share.quota))
 		return CALL_BLOCKS;
 	if (call->operation->alone ? pthread_rwlock_trywrlock(&fs->session) : pthread_rwlock_tryrdlock(&fs->session))
 		return CALL_BLOCKS;
@@ -336,7 +337,7 @@ static int run_here(struct lane *lane, struct call *call)
 	if (r == CALL_BLOCKS && (where == ON_BRIEF || where == TRY_BRIEF))
 		r = run_brief(lane, call);
 	pthread_rwlock_unlock(&fs->session);
-	return r;
+	return r == CALL_WAITS ? CALL_BLOCKS : r;
 }
 
 /* One request that was just popped, into a call of this lane. */

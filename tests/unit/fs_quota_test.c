@@ -458,6 +458,35 @@ static void the_count_is_true_after_many_at_once(void **state)
 	fs_end(&client);
 }
 
+/* The loop of queue 2, where brief operations need no worker otherwise. */
+static void *do_what_is_brief(void *ctx)
+{
+	struct fs_client *client = ctx;
+	struct fuse_kstatfs st;
+
+	fs_thread(client, 2);
+	assert_int_equal(fs_mkdir(client, FUSE_ROOT_ID, "folder", 0755, NULL), 0);
+	assert_int_equal(fs_rmdir(client, FUSE_ROOT_ID, "folder"), 0);
+	assert_int_equal(fs_statfs(client, &st), 0);
+	return NULL;
+}
+
+/* Their locks are held by others that may be at the disk. */
+static void what_takes_locks_of_the_quota_is_done_by_workers(void **state)
+{
+	struct fs_client client;
+	pthread_t thread;
+	uint64_t before;
+
+	(void)state;
+	fs_begin(&client, NULL, "max_inodes = 100; queues = 2;");
+	before = fs_counter(&client, "worker_requests");
+	assert_int_equal(pthread_create(&thread, NULL, do_what_is_brief, &client), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(fs_counter(&client, "worker_requests"), before + 3);
+	fs_end(&client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +502,7 @@ int main(void)
 		cmocka_unit_test(what_was_there_before_is_not_credit_beyond_the_limit),
 		cmocka_unit_test(df_shows_the_limit_and_what_is_left_of_it),
 		cmocka_unit_test(the_count_is_true_after_many_at_once),
+		cmocka_unit_test(what_takes_locks_of_the_quota_is_done_by_workers),
 	};
 
 	umask(0);
