@@ -40,6 +40,7 @@ struct call {
 	const struct operation *operation;
 	unsigned generation; /* of the activation: resets make older calls void */
 	bool may_block;
+	bool on_loop;  /* with may_block: for a little while only; CALL_WAITS is no fault then */
 	bool is_quick; /* TRY_QUICK, on a loop: those before it were not held up */
 
 	struct fuse_in_header in; /* copy; in.len was checked against what is there */

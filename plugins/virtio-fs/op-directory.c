@@ -254,6 +254,15 @@ static bool waits_for_nothing(const struct listing *listing, const struct handle
 	return d->ended || (!listing->plus && d->at < d->len);
 }
 
+/* On a loop nobody waits for a worker that lists. 0 or CALL_WAITS. */
+static int lock_handle(const struct call *call, struct handle *handle)
+{
+	if (call->on_loop)
+		return pthread_mutex_trylock(&handle->lock) ? CALL_WAITS : 0;
+	pthread_mutex_lock(&handle->lock);
+	return 0;
+}
+
 static int read_directory(struct call *call, bool plus)
 {
 	const struct fuse_read_in *in = call_args(call, struct fuse_read_in);
@@ -274,15 +283,13 @@ static int read_directory(struct call *call, bool plus)
 		return rc;
 	rc = handle_get(call->share, in->fh, HANDLE_DIRECTORY, &handle);
 	if (rc == 0) {
-		if (handle->node == listing.node->id) {
-			pthread_mutex_lock(&handle->lock);
+		rc = handle->node == listing.node->id ? lock_handle(call, handle) : -EBADF;
+		if (rc == 0) {
 			if (call->may_block || waits_for_nothing(&listing, handle, in->offset))
 				rc = list(&listing, handle, in->offset);
 			else
 				rc = CALL_BLOCKS;
 			pthread_mutex_unlock(&handle->lock);
-		} else {
-			rc = -EBADF;
 		}
 		handle_put(call->share, handle);
 	}

@@ -230,6 +230,7 @@ static void run_blocking(struct fs *fs, struct call *call)
 	}
 	if (call->generation == atomic_load(&fs->generation)) {
 		call->may_block = true;
+		call->on_loop = false;
 		call->replied = 0;
 		call->result = call->operation->run(call);
 		if (call->result == CALL_BLOCKS || call->result == CALL_WAITS)
@@ -282,7 +283,7 @@ static int64_t clock_now(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* What may wait, but not for long. The result, or CALL_BLOCKS. */
+/* What may wait, but not for long. The result, or CALL_BLOCKS or CALL_WAITS. */
 static int run_brief(struct lane *lane, struct call *call)
 {
 	int64_t began;
@@ -300,7 +301,7 @@ static int run_brief(struct lane *lane, struct call *call)
 	r = call->operation->run(call);
 	if (clock_now() - began > SLOW_NS)
 		lane->slow = SLOW_CALLS;
-	return r == CALL_BLOCKS || r == CALL_WAITS ? -EIO : r; /* an operation's fault */
+	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
 }
 
 /* What does more on the loop while that is quick. The result, or CALL_BLOCKS. */
@@ -330,6 +331,7 @@ static int run_here(struct lane *lane, struct call *call)
 		return CALL_BLOCKS;
 	if (call->operation->alone ? pthread_rwlock_trywrlock(&fs->session) : pthread_rwlock_tryrdlock(&fs->session))
 		return CALL_BLOCKS;
+	call->on_loop = true;
 	if (where != ON_BRIEF) {
 		call->may_block = false;
 		r = where == TRY_QUICK ? run_quick(lane, call) : call->operation->run(call);

@@ -496,6 +496,34 @@ static void a_file_that_was_listed_takes_no_descriptor_until_it_is_used(void **s
 	fs_end(&c);
 }
 
+/* Looks into the plugin: a worker that lists for long is this thread, which holds the handle's lock. */
+static void a_directory_that_a_worker_is_listing_does_not_hold_up_the_loop(void **state)
+{
+	struct fuse_read_in in = { .size = 4096 };
+	struct fs_request *request;
+	struct handle *handle;
+	struct fs_client c;
+	uint64_t before;
+	size_t len;
+	char data[4096];
+
+	(void)state;
+	fs_begin(&c, NULL, "");
+	assert_int_equal(fs_opendir(&c, FUSE_ROOT_ID, &in.fh), 0);
+	assert_int_equal(handle_get(c.share, in.fh, HANDLE_DIRECTORY, &handle), 0);
+	before = fs_counter(&c, "worker_requests");
+	pthread_mutex_lock(&handle->lock);
+	request = fs_submit(&c, FUSE_READDIR, FUSE_ROOT_ID, &in, sizeof in, NULL, 0, sizeof data);
+	assert_false(fs_is_done(&c, request));
+	assert_int_equal(fs_counter(&c, "worker_requests"), before + 1);
+	pthread_mutex_unlock(&handle->lock);
+	assert_int_equal(fs_wait(&c, request, data, sizeof data, &len), 0);
+	assert_true(len > 0);
+	handle_put(c.share, handle);
+	assert_int_equal(fs_releasedir(&c, FUSE_ROOT_ID, in.fh), 0);
+	fs_end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +536,7 @@ int main(void)
 		cmocka_unit_test(handles_are_of_one_node_and_one_kind),
 		cmocka_unit_test(a_file_that_was_listed_takes_no_descriptor_until_it_is_used),
 		cmocka_unit_test(a_guest_that_opens_too_many_is_told_and_goes_on),
+		cmocka_unit_test(a_directory_that_a_worker_is_listing_does_not_hold_up_the_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
