@@ -268,9 +268,13 @@ static void mark_replaced(struct window *window, size_t i, const struct slot *wa
 	pthread_mutex_unlock(&window->lock);
 }
 
-static int open_for(struct share *share, const struct node *node, bool writable)
+/*
+ * `wait` false: -EAGAIN where another process has a lease on the file. Of one that is mapped already nobody has, or
+ * gets, one that this would break.
+ */
+static int open_for(struct share *share, const struct node *node, bool writable, bool wait)
 {
-	return share_open_node(share, node, writable ? O_RDWR : O_RDONLY);
+	return share_open_node(share, node, (writable ? O_RDWR : O_RDONLY) | (wait ? 0 : O_NONBLOCK));
 }
 
 /*
@@ -290,7 +294,7 @@ static void slot_fault(struct share *share, size_t i, uint64_t from)
 	mark_replaced(share->window, i, &slot);
 	if (node_get(share, slot.node, &node) < 0)
 		return;
-	fd = open_for(share, node, slot.writable);
+	fd = open_for(share, node, slot.writable, false);
 	if (fd >= 0) {
 		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > slot.foffset + from)
 			map_again(share, i, &slot, fd, (uint64_t)st.st_size);
@@ -322,7 +326,7 @@ void window_grown(struct share *share, const struct node *node, uint64_t size)
 
 		if (slot.node != node->id || !slot.replaced || slot.foffset >= size)
 			continue;
-		fd = open_for(share, node, slot.writable);
+		fd = open_for(share, node, slot.writable, false);
 		if (fd < 0)
 			return;
 		map_again(share, i, &slot, fd, size);
@@ -341,7 +345,7 @@ static void slot_changed(struct share *share, size_t i, const struct slot *slot)
 
 	if (node_get(share, slot->node, &node) < 0)
 		return;
-	fd = open_for(share, node, slot->writable);
+	fd = open_for(share, node, slot->writable, false);
 	if (fd >= 0) {
 		if (fstat(fd, &st) == 0) {
 			if ((uint64_t)st.st_size < slot->size)
@@ -479,8 +483,11 @@ int op_setupmapping(struct call *call)
 	if (r < 0)
 		return r;
 	as.node = node->id;
-	fd = open_for(share, node, as.writable);
-	r = fd < 0 ? fd : map_range(share, in, &as, fd);
+	fd = open_for(share, node, as.writable, call->may_block);
+	if (fd == -EAGAIN && !call->may_block)
+		r = CALL_BLOCKS;
+	else
+		r = fd < 0 ? fd : map_range(share, in, &as, fd);
 	if (fd >= 0)
 		close(fd);
 	node_put(share, node);

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/fs_client.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 
 #define SLOT (2u << 20)
@@ -445,6 +446,29 @@ static void files_without_a_name_are_mapped_and_mapped_again(void **state)
 	end(&c);
 }
 
+static void a_lease_of_another_does_not_hold_up_the_loop(void **state)
+{
+	struct fuse_setupmapping_in in = { .fh = NO_HANDLE, .len = SLOT, .flags = READABLE };
+	struct fs_request *request;
+	struct window_case c;
+	uint64_t before;
+
+	(void)state;
+	begin(&c, PAGE);
+	close(c.fd);
+	c.fd = openat(c.client.folder_fd, "file", O_RDONLY | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN); /* "somebody wants the file" */
+	assert_int_equal(fcntl(c.fd, F_SETLEASE, F_WRLCK), 0);
+	before = fs_counter(&c.client, "worker_requests");
+	request = fs_submit(&c.client, FUSE_SETUPMAPPING, c.node, &in, sizeof in, NULL, 0, 0);
+	assert_false(fs_is_done(&c.client, request));
+	assert_int_equal(fs_counter(&c.client, "worker_requests"), before + 1);
+	assert_int_equal(fcntl(c.fd, F_SETLEASE, F_UNLCK), 0);
+	assert_int_equal(fs_wait(&c.client, request, NULL, 0, NULL), 0);
+	assert_int_equal(at(&c, 0), 'a');
+	end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +488,7 @@ int main(void)
 		cmocka_unit_test(all_that_makes_a_file_longer_is_noticed),
 		cmocka_unit_test(faults_of_what_is_gone_are_nothing),
 		cmocka_unit_test(files_without_a_name_are_mapped_and_mapped_again),
+		cmocka_unit_test(a_lease_of_another_does_not_hold_up_the_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
