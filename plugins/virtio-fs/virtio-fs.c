@@ -16,8 +16,9 @@
  *
  * BRIEF operations (dispatch.c: names and attributes) may wait for a directory's blocks, but a hop to a worker and back
  * costs more than most of them do. So they stay on the loop, which is the instance's own or one for I/O, as long as the
- * shared directory is quick: after one that took longer than SLOW_NS the next SLOW_CALLS go to workers. QUICK ones
- * (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do (op-file.c).
+ * shared directory is quick: after two that took longer than SLOW_NS, within SLOW_CALLS of each other, the next
+ * SLOW_CALLS go to workers. (Two, because a busy host takes the processor away from a quick one now and then.) QUICK
+ * ones (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do (op-file.c).
  *
  * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
@@ -65,6 +66,12 @@
 
 struct fs;
 
+/* How long operations of one kind took of late. */
+struct pace {
+	unsigned suspect; /* one of the last SLOW_CALLS was slow: so many to go until that is forgotten */
+	unsigned slow;    /* so many of the next are taken for slow ones */
+};
+
 struct lane {
 	struct fs *fs;
 	unsigned queue;
@@ -74,9 +81,8 @@ struct lane {
 	/* The loop's. */
 	struct call *spare;
 	unsigned n_spare;
-	bool starved;        /* there was no memory for a call, so requests wait for one that comes back */
-	unsigned slow;       /* so many brief operations are a worker's */
-	unsigned slow_quick; /* so many quick operations are told that they are not */
+	bool starved; /* there was no memory for a call, so requests wait for one that comes back */
+	struct pace brief, quick;
 
 	pthread_mutex_t completing; /* held by the deferred call while it touches requests */
 	pthread_mutex_t lock;
@@ -283,24 +289,43 @@ static int64_t clock_now(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+/* Of the one that is about to begin. */
+static bool pace_is_slow(struct pace *pace)
+{
+	if (!pace->slow)
+		return false;
+	pace->slow--;
+	return true;
+}
+
+/* One took `ns` nanoseconds on the loop. */
+static void pace_note(struct pace *pace, int64_t ns)
+{
+	if (ns <= SLOW_NS) {
+		if (pace->suspect)
+			pace->suspect--;
+		return;
+	}
+	if (pace->suspect)
+		pace->slow = SLOW_CALLS;
+	pace->suspect = SLOW_CALLS;
+}
+
 /* What may wait, but not for long. The result, or CALL_BLOCKS or CALL_WAITS. */
 static int run_brief(struct lane *lane, struct call *call)
 {
 	int64_t began;
 	int r;
 
-	if (lane->slow) {
-		lane->slow--;
+	if (pace_is_slow(&lane->brief))
 		return CALL_BLOCKS;
-	}
 	if (!drop_umask(call->share))
 		return CALL_BLOCKS;
 	began = clock_now();
 	call->may_block = true;
 	call->replied = 0;
 	r = call->operation->run(call);
-	if (clock_now() - began > SLOW_NS)
-		lane->slow = SLOW_CALLS;
+	pace_note(&lane->brief, clock_now() - began);
 	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
 }
 
@@ -310,12 +335,9 @@ static int run_quick(struct lane *lane, struct call *call)
 	const int64_t began = clock_now();
 	int r;
 
-	call->is_quick = lane->slow_quick == 0;
-	if (lane->slow_quick)
-		lane->slow_quick--;
+	call->is_quick = !pace_is_slow(&lane->quick);
 	r = call->operation->run(call);
-	if (clock_now() - began > SLOW_NS)
-		lane->slow_quick = SLOW_CALLS;
+	pace_note(&lane->quick, clock_now() - began);
 	return r;
 }
 

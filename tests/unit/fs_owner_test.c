@@ -657,8 +657,11 @@ static void a_record_is_read_once_when_it_cannot_change_unseen(void **state)
 	(void)state;
 	begin(&f, OWNER_SQUASH);
 	file = create(&f, "file", 5, 5, S_IFREG | 0644, 0);
-	/* Young: each time. */
+	/* Just made: it is known, for the answer to who made it. */
 	readings = 0;
+	assert_int_equal(show(&f, &file, RECENT).uid, 5);
+	assert_int_equal(readings, 0);
+	/* Young: each time. */
 	show(&f, &file, RECENT);
 	show(&f, &file, RECENT);
 	assert_int_equal(readings, 2);
