@@ -12,10 +12,9 @@
  *           the end would be taken for the end, so anything less goes to a worker, from the beginning. File systems
  *           without RWF_NOWAIT go to a worker, too, but for those that live in memory.
  *   WRITE   up to INLINE_WRITE_MAX on the loop, with RWF_NOWAIT where the file system has it for buffered writes (XFS
- *           and Btrfs do, ext4 does not: there a small write goes into the page cache on the loop). A bigger one, up
- *           to QUICK_WRITE_MAX, does as long as those before it were quick (virtio-fs.c): when there are too many dirty
- *           pages it is held up for long, and a worker's. So is what is to reach the disk at once, or needs the node's
- *           lock (quotas).
+ *           and Btrfs do, ext4 does not). A bigger one, up to QUICK_WRITE_MAX, or any without RWF_NOWAIT, does as
+ *           long as those before it were quick (virtio-fs.c): when there are too many dirty pages it is held up for
+ *           long, and a worker's. So is what is to reach the disk at once, or needs the node's lock (quotas).
  *   others  on a worker.
  *
  * A reset does not wait for a copy of gigabytes: long operations go in pieces and look whether anybody wants the rest.
@@ -207,6 +206,12 @@ static int write_back(struct call *call, struct node *node, size_t *done)
 	return r;
 }
 
+/* On a loop: nothing holds it up that we would hear of, there is memory only, or those before it were not held up. */
+static bool may_write_here(const struct call *call, const struct handle *handle)
+{
+	return call->is_quick || handle->storage == STORAGE_MEMORY || nowait_writes(call->share);
+}
+
 static int write_handle(struct call *call, const struct handle *handle)
 {
 	const struct fuse_write_in *in = call_args(call, struct fuse_write_in);
@@ -216,7 +221,7 @@ static int write_handle(struct call *call, const struct handle *handle)
 	size_t done = 0;
 	int r;
 
-	if (!call->may_block && (displaced || (handle->flags & WAITS_FOR_DISK)))
+	if (!call->may_block && (displaced || (handle->flags & WAITS_FOR_DISK) || !may_write_here(call, handle)))
 		return CALL_BLOCKS;
 	if (displaced || wants_node(share, in)) {
 		r = node_get(share, handle->node, &node);

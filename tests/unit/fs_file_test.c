@@ -597,6 +597,20 @@ static void a_big_write_is_the_loops_only_while_writing_is_quick(void **state)
 		memcpy(call->args.bytes, &big, sizeof big);
 		assert_int_equal(op_write(call), is_quick ? 0 : CALL_BLOCKS);
 	}
+	/* Nor is a small one its own where nobody says how long it takes. */
+	for (int is_quick = 0; is_quick < 2; is_quick++) {
+		const struct fuse_write_in small = { .fh = fh, .size = 1 };
+		struct handle *handle;
+
+		assert_int_equal(handle_get(call->share, fh, HANDLE_FILE, &handle), 0);
+		handle->storage = STORAGE_LOCAL;
+		handle_put(call->share, handle);
+		call->share->can_nowait = false;
+		call->is_quick = is_quick;
+		call->replied = 0;
+		memcpy(call->args.bytes, &small, sizeof small);
+		assert_int_equal(op_write(call), is_quick ? 0 : CALL_BLOCKS);
+	}
 	end_file(&client, node, fh);
 	fs_end(&client);
 	free(call);
