@@ -36,6 +36,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -533,6 +534,20 @@ static bool may_act_for_others(void)
 	return true;
 }
 
+static int make_window(struct share *share)
+{
+	const int r = window_new(share, &share->window);
+
+	if (r == -E2BIG) {
+		share->host->error(share->dev,
+		                   "dax is %" PRIu64 " MiB, which all in all may take more mappings than this host allows "
+		                   "(vm.max_map_count); give less, or raise it with sysctl",
+		                   share->options.dax >> 20);
+		return -1;
+	}
+	return r < 0 ? fail_out_of_memory(share) : 0;
+}
+
 static int make_rooms(struct share *share)
 {
 	const struct options *options = &share->options;
@@ -543,8 +558,8 @@ static int make_rooms(struct share *share)
 	if ((options->max_bytes || options->max_inodes) &&
 	    quota_new(options->max_bytes, options->max_inodes, &share->quota) < 0)
 		return fail_out_of_memory(share);
-	if (options->dax && window_new(share, &share->window) < 0)
-		return fail_out_of_memory(share);
+	if (options->dax && make_window(share) < 0)
+		return -1;
 	if (options->host_locks && locks_new(&share->locks) < 0)
 		return fail_out_of_memory(share);
 	return 0;

@@ -27,6 +27,11 @@
  * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at
  * once, because the truth comes back with the disk; each round needs an access of the guest's.
  *
+ * MAPPINGS. A slot takes two of the process' mappings, where the file does not fill it; the kernel allows so many
+ * (vm.max_map_count), and without one left no thread begins and no memory is got anywhere in capsa. A guest whose
+ * SETUPMAPPING fails has a program killed (Linux does not look for a range to give back), so what does not fit is
+ * refused at the start, in window_new().
+ *
  * LOCK. One mutex, held while pages are replaced, so that the table says what is there. Files are opened without it: a
  * slot has a serial number that changes with its mapping, and is only mapped again if it is still the same.
  * window_fault() is no request, so that a session may end while it holds a node: window_clear(), which comes before the
@@ -51,6 +56,8 @@
 #define SLOT (1ull << WINDOW_ALIGNMENT_SHIFT) /* bytes */
 #define SLOT_MASK (SLOT - 1)
 #define NO_HANDLE UINT64_MAX
+#define SLOT_MAPPINGS 2u
+#define USUAL_MAPPINGS 65530u /* Linux' DEFAULT_MAX_MAP_COUNT */
 #define REMOVE_MAX 4096u /* ranges of one REMOVEMAPPING; Linux sends up to 256 */
 
 struct slot {
@@ -72,13 +79,44 @@ struct window {
 	struct slot slots[];
 };
 
+/* Of all windows: the limit is the process', whatever share they belong to. */
+static atomic_size_t slots_of_process;
+
+/* As many as all windows may have: three quarters of the mappings are for them. */
+static size_t slots_max(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned long mappings;
+
+	if (!file || fscanf(file, "%lu", &mappings) != 1)
+		mappings = USUAL_MAPPINGS;
+	if (file)
+		fclose(file);
+	return (mappings - mappings / 4) / SLOT_MAPPINGS;
+}
+
+static bool slots_reserve(size_t n)
+{
+	const size_t max = slots_max(), before = atomic_fetch_add(&slots_of_process, n);
+
+	if (before <= max && n <= max - before)
+		return true;
+	atomic_fetch_sub(&slots_of_process, n);
+	return false;
+}
+
 int window_new(struct share *share, struct window **out)
 {
 	const size_t n = (size_t)(share->options.dax / SLOT);
-	struct window *window = calloc(1, sizeof *window + n * sizeof window->slots[0]);
+	struct window *window;
 
-	if (!window)
+	if (!slots_reserve(n))
+		return -E2BIG;
+	window = calloc(1, sizeof *window + n * sizeof window->slots[0]);
+	if (!window) {
+		atomic_fetch_sub(&slots_of_process, n);
 		return -ENOMEM;
+	}
 	pthread_mutex_init(&window->lock, NULL);
 	pthread_mutex_init(&window->fault_lock, NULL);
 	window->inotify = -1;
@@ -95,6 +133,7 @@ void window_free(struct window *window)
 		close(window->inotify);
 	pthread_mutex_destroy(&window->fault_lock);
 	pthread_mutex_destroy(&window->lock);
+	atomic_fetch_sub(&slots_of_process, window->n_slots);
 	free(window);
 }
 

@@ -469,6 +469,39 @@ static void a_lease_of_another_does_not_hold_up_the_loop(void **state)
 	end(&c);
 }
 
+/* Linux has 65530 of them, or what is in /proc. */
+static void windows_do_not_take_all_mappings_of_the_process(void **state)
+{
+	struct fs_client one, other;
+	unsigned long mappings;
+	char options[64];
+	uint64_t most = 2u << 20;
+	FILE *file;
+
+	(void)state;
+	file = fopen("/proc/sys/vm/max_map_count", "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu", &mappings), 1);
+	fclose(file);
+	while (most * 2 / SLOT * 2 <= mappings - mappings / 4)
+		most *= 2;
+	if (most > (UINT64_C(512) << 30))
+		skip();
+	snprintf(options, sizeof options, "dax = \"%juM\";", (uintmax_t)(most * 2 >> 20));
+	assert_int_not_equal(fs_try(&one, NULL, options), 0);
+	assert_non_null(strstr(one.error, "vm.max_map_count"));
+	fs_end(&one);
+	/* Nor do two that would be small enough. */
+	snprintf(options, sizeof options, "dax = \"%juM\";", (uintmax_t)(most >> 20));
+	assert_int_equal(fs_try(&one, NULL, options), 0);
+	assert_int_not_equal(fs_try(&other, NULL, options), 0);
+	assert_non_null(strstr(other.error, "vm.max_map_count"));
+	fs_end(&other);
+	fs_end(&one);
+	assert_int_equal(fs_try(&one, NULL, options), 0);
+	fs_end(&one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,6 +522,7 @@ int main(void)
 		cmocka_unit_test(faults_of_what_is_gone_are_nothing),
 		cmocka_unit_test(files_without_a_name_are_mapped_and_mapped_again),
 		cmocka_unit_test(a_lease_of_another_does_not_hold_up_the_loop),
+		cmocka_unit_test(windows_do_not_take_all_mappings_of_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
