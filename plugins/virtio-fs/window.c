@@ -41,6 +41,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ struct slot {
 	int watch;     /* inotify's number of the file; 0: none */
 	uint32_t serial;
 	uint32_t len; /* bytes, up to SLOT */
+	uint32_t at;  /* where it is in window->replaced, if it is replaced */
 	bool writable, replaced;
 };
 
@@ -76,6 +78,7 @@ struct window {
 	size_t n_slots;
 	atomic_uint n_replaced; /* changed under the lock */
 	uint32_t serial;
+	uint32_t *replaced; /* n_replaced numbers of slots */
 	struct slot slots[];
 };
 
@@ -113,7 +116,10 @@ int window_new(struct share *share, struct window **out)
 	if (!slots_reserve(n))
 		return -E2BIG;
 	window = calloc(1, sizeof *window + n * sizeof window->slots[0]);
-	if (!window) {
+	if (window)
+		window->replaced = calloc(n, sizeof window->replaced[0]);
+	if (!window || !window->replaced) {
+		free(window);
 		atomic_fetch_sub(&slots_of_process, n);
 		return -ENOMEM;
 	}
@@ -134,20 +140,31 @@ void window_free(struct window *window)
 	pthread_mutex_destroy(&window->fault_lock);
 	pthread_mutex_destroy(&window->lock);
 	atomic_fetch_sub(&slots_of_process, window->n_slots);
+	free(window->replaced);
 	free(window);
 }
 
 /* ---- slots; the lock is held ---- */
 
+/* In the list or out of it, where the last one takes its place. */
 static void set_replaced(struct window *window, struct slot *slot, bool replaced)
 {
+	const unsigned n = atomic_load(&window->n_replaced);
+	uint32_t last;
+
 	if (slot->replaced == replaced)
 		return;
 	slot->replaced = replaced;
-	if (replaced)
-		atomic_fetch_add(&window->n_replaced, 1);
-	else
-		atomic_fetch_sub(&window->n_replaced, 1);
+	if (replaced) {
+		slot->at = n;
+		window->replaced[n] = (uint32_t)(slot - window->slots);
+		atomic_store(&window->n_replaced, n + 1);
+	} else {
+		last = window->replaced[n - 1];
+		window->replaced[slot->at] = last;
+		window->slots[last].at = slot->at;
+		atomic_store(&window->n_replaced, n - 1);
+	}
 }
 
 /* Of a file that is open. Its number, or 0 where the kernel has no more of them: then it is as if it never changed. */
@@ -353,18 +370,41 @@ void window_fault(struct share *share, uint64_t offset, uint64_t len)
 	pthread_mutex_unlock(&window->fault_lock);
 }
 
+/*
+ * A slot of the node that was replaced and that `size` bytes reach into, in the list in front of *at, where the search
+ * goes on. Backwards: who leaves the list has its place taken by one that was looked at. False: there is none.
+ */
+static bool find_replaced(struct window *window, uint64_t node, uint64_t size, unsigned *at, size_t *i,
+                          struct slot *out)
+{
+	bool found = false;
+	unsigned n;
+
+	pthread_mutex_lock(&window->lock);
+	n = atomic_load(&window->n_replaced);
+	if (*at > n)
+		*at = n;
+	while (!found && *at > 0) {
+		*i = window->replaced[--*at];
+		found = window->slots[*i].node == node && window->slots[*i].foffset < size;
+	}
+	if (found)
+		*out = window->slots[*i];
+	pthread_mutex_unlock(&window->lock);
+	return found;
+}
+
 void window_grown(struct share *share, const struct node *node, uint64_t size)
 {
 	struct window *window = share->window;
+	unsigned at = UINT_MAX;
+	struct slot slot;
+	size_t i;
+	int fd;
 
 	if (!window || atomic_load(&window->n_replaced) == 0)
 		return;
-	for (size_t i = 0; i < window->n_slots; i++) {
-		const struct slot slot = look_at(window, i);
-		int fd;
-
-		if (slot.node != node->id || !slot.replaced || slot.foffset >= size)
-			continue;
+	while (find_replaced(window, node->id, size, &at, &i, &slot)) {
 		fd = open_for(share, node, slot.writable, false);
 		if (fd < 0)
 			return;

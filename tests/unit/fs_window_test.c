@@ -446,6 +446,33 @@ static void files_without_a_name_are_mapped_and_mapped_again(void **state)
 	end(&c);
 }
 
+static void of_many_that_were_replaced_each_comes_back_with_its_file(void **state)
+{
+	struct window_case c;
+	uint64_t other;
+
+	(void)state;
+	begin(&c, PAGE);
+	fs_host_file(&c.client, "other", "", 0600);
+	assert_int_equal(fs_lookup(&c.client, FUSE_ROOT_ID, "other", &other, NULL), 0);
+	assert_int_equal(ftruncate(c.fd, 0), 0);
+	assert_int_equal(map(&c, 0, 2ull * SLOT, 0, WRITABLE), 0);
+	assert_int_equal(map(&c, 3ull * SLOT, SLOT, 3ull * SLOT, WRITABLE), 0);
+	assert_int_equal(fs_setupmapping(&c.client, other, NO_HANDLE, 0, SLOT, 2ull * SLOT, WRITABLE), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		replace(&c, i * SLOT, SLOT);
+	assert_int_equal(fs_removemapping(&c.client, SLOT, SLOT), 0);
+	assert_int_equal(fs_truncate(&c.client, c.node, 4ull * SLOT), 0);
+	c.client.window[0] = 'A';
+	c.client.window[2ull * SLOT] = 'C'; /* lost: that file has not grown */
+	c.client.window[3ull * SLOT] = 'D';
+	assert_int_equal(in_file(&c, 0), 'A');
+	assert_int_equal(in_file(&c, 3 * (off_t)SLOT), 'D');
+	assert_int_equal(fs_truncate(&c.client, other, 1), 0);
+	assert_int_equal(at(&c, 2ull * SLOT), 0);
+	end(&c);
+}
+
 static void a_lease_of_another_does_not_hold_up_the_loop(void **state)
 {
 	struct fuse_setupmapping_in in = { .fh = NO_HANDLE, .len = SLOT, .flags = READABLE };
@@ -521,6 +548,7 @@ int main(void)
 		cmocka_unit_test(all_that_makes_a_file_longer_is_noticed),
 		cmocka_unit_test(faults_of_what_is_gone_are_nothing),
 		cmocka_unit_test(files_without_a_name_are_mapped_and_mapped_again),
+		cmocka_unit_test(of_many_that_were_replaced_each_comes_back_with_its_file),
 		cmocka_unit_test(a_lease_of_another_does_not_hold_up_the_loop),
 		cmocka_unit_test(windows_do_not_take_all_mappings_of_the_process),
 	};
