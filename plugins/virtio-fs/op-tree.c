@@ -301,9 +301,7 @@ put_parent:
 /* A descriptor of what an operation is about to take a name from; for those who count it or remember its owner. */
 static int victim_open(struct share *share, struct node *parent, const char *name)
 {
-	return share->quota || owner_remembers(share)
-	               ? openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
-	               : -1;
+	return share->quota || owner_remembers(share) ? openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 }
 
 static void victim_close(struct share *share, int fd, bool removed)
