@@ -8,7 +8,8 @@
  * WHERE. "Try" are those whose common case is in the host's caches; they run on the loop without waiting as far as that
  * can be known, and elsewhere for the rest. "Brief" is what waits for one directory's blocks or one inode's at most. A
  * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick
- * (virtio-fs.c); "quick" is the same of writing into the host's page cache. What waits for data, for a flush or for somebody else goes to a worker at once.
+ * (virtio-fs.c); "quick" is the same of writing into the host's page cache. What waits for data, for a flush or for
+ * somebody else goes to a worker at once.
  */
 #include "plugins/virtio-fs/operations.h"
 

@@ -253,7 +253,8 @@ int op_write(struct call *call)
 		return -EINVAL;
 	if (call_reply_left(call) < sizeof(struct fuse_write_out))
 		return -ERANGE;
-	if (!call->may_block && (in->size > (call->is_quick ? QUICK_WRITE_MAX : INLINE_WRITE_MAX) || (in->flags & WAITS_FOR_DISK) || share->quota))
+	if (!call->may_block && (in->size > (call->is_quick ? QUICK_WRITE_MAX : INLINE_WRITE_MAX) ||
+	                         (in->flags & WAITS_FOR_DISK) || share->quota))
 		return CALL_BLOCKS;
 	r = handle_get(share, in->fh, HANDLE_FILE, &handle);
 	if (r < 0)

@@ -18,8 +18,8 @@
  * only if the ctime was, at the time of reading, older than CTIME_GRAIN; until then each reading goes to the file. The
  * attributes must have been taken before the record was read, not after: then a change in between makes for a ctime
  * that is newer than the one it is kept under, and the record is read once more. A time in the future (a server's
- * clock) is never old enough. Of a file that was made a moment ago the record is known without reading, and is handed to
- * the answer that tells the guest of the file, once.
+ * clock) is never old enough. Of a file that was made a moment ago the record is known without reading, and is handed
+ * to the answer that tells the guest of the file, once.
  *
  * LOCKS. A change of a record is a reading, a chmod and a writing: they are under owners_lock(), one of a few mutexes
  * chosen by the node. It is not node->lock, which quota.h holds across whole operations that may need us. It also

@@ -18,7 +18,8 @@
  * costs more than most of them do. So they stay on the loop, which is the instance's own or one for I/O, as long as the
  * shared directory is quick: after two that took longer than SLOW_NS, within SLOW_CALLS of each other, the next
  * SLOW_CALLS go to workers. (Two, because a busy host takes the processor away from a quick one now and then.) QUICK
- * ones (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do (op-file.c).
+ * ones (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do
+ * (op-file.c).
  *
  * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.

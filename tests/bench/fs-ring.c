@@ -431,7 +431,7 @@ int main(int argc, char **argv)
 	static struct bench bench = { .runs = 5, .scale = 100, .queues = 2, .cache = "auto" };
 	char *base = getenv("TMPDIR");
 
-	if (!base)
+	if (!base || !*base)
 		base = (char[]){ "/tmp" };
 	find_build();
 	parse(&bench, argc, argv, &base);

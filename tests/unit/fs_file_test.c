@@ -572,10 +572,17 @@ static void a_big_write_is_the_loops_only_while_writing_is_quick(void **state)
 {
 	static unsigned char data[MIB];
 	const struct iovec readable = { data, sizeof data };
-	struct { struct fuse_out_header header; struct fuse_write_out out; } reply;
+	struct {
+		struct fuse_out_header header;
+		struct fuse_write_out out;
+	} reply;
 	const struct iovec writable = { &reply, sizeof reply };
-	struct capsa_request request = { .readable = &readable, .n_readable = 1, .readable_bytes = sizeof data,
-		                         .writable = &writable, .n_writable = 1, .writable_bytes = sizeof reply };
+	struct capsa_request request = { .readable = &readable,
+		                         .n_readable = 1,
+		                         .readable_bytes = sizeof data,
+		                         .writable = &writable,
+		                         .n_writable = 1,
+		                         .writable_bytes = sizeof reply };
 	struct call *call = calloc(1, sizeof *call);
 	struct fs_client client;
 	uint64_t node, fh;
