@@ -7,9 +7,10 @@
  *
  * WHERE. "Try" are those whose common case is in the host's caches; they run on the loop without waiting as far as that
  * can be known, and elsewhere for the rest. "Brief" is what waits for one directory's blocks or one inode's at most. A
- * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick
- * (virtio-fs.c); "quick" is the same of writing into the host's page cache. What waits for data, for a flush or for
- * somebody else goes to a worker at once.
+ * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick, but
+ * with quotas, and but for the process' first thread (virtio-fs.c); "quick" is the same of writing into the host's page
+ * cache. "Worker" are those that wait for the disk by their nature. Whether it is somebody else that would be waited
+ * for (a lock, a lease) is found out on the loop, where there is a way to ask.
  */
 #include "plugins/virtio-fs/operations.h"
 

@@ -11,7 +11,7 @@
  * guest's: it gets -ESTALE, whereupon its kernel looks the name up and tries again. What is of the same type could have
  * been there a moment earlier just as well, and is a file of the share as any.
  *
- * All run on workers.
+ * All are brief (dispatch.c): on a loop or on a worker.
  */
 #include <errno.h>
 #include <fcntl.h>
