@@ -618,6 +618,8 @@ int share_open_node(struct share *share, const struct node *node, int flags)
 		return -ELOOP;
 	if (!S_ISREG(node->type) && !S_ISDIR(node->type))
 		return -ENXIO;
+	if (node->storage == STORAGE_PROCESSES || (node->storage == STORAGE_KERNEL && S_ISREG(node->type)))
+		return -EACCES;
 	/* What is left has no say in *what* is opened: that is the descriptor's inode and nothing else. O_NOFOLLOW
 	 * would refuse the way through /proc. */
 	flags &= O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME | O_NONBLOCK | O_LARGEFILE;
