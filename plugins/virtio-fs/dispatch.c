@@ -22,8 +22,8 @@ static const struct operation operations[] = {
 #define OP(op, function, bytes, name_kind, place, writes) \
 	[FUSE_##op] = { .name = #op, .run = function, .args = bytes, .names = name_kind, .where = place, .changes = writes }
 	OP(LOOKUP,          op_lookup,          0,                                    ONE_NAME,        TRY_BRIEF, false),
-	OP(FORGET,          op_forget,          sizeof(struct fuse_forget_in),        NO_NAME,         ON_LOOP,   false),
-	OP(BATCH_FORGET,    op_batch_forget,    sizeof(struct fuse_batch_forget_in),  NO_NAME,         ON_LOOP,   false),
+	OP(FORGET,          op_forget,          sizeof(struct fuse_forget_in),        NO_NAME,         TRY_LOOP,  false),
+	OP(BATCH_FORGET,    op_batch_forget,    sizeof(struct fuse_batch_forget_in),  NO_NAME,         TRY_LOOP,  false),
 	OP(GETATTR,         op_getattr,         sizeof(struct fuse_getattr_in),       NO_NAME,         TRY_BRIEF, false),
 	OP(SETATTR,         op_setattr,         sizeof(struct fuse_setattr_in),       NO_NAME,         TRY_LOOP,  true),
 	OP(READLINK,        op_readlink,        0,                                    NO_NAME,         TRY_BRIEF, false),

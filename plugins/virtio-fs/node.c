@@ -460,19 +460,41 @@ void node_put(struct share *share, struct node *node)
 	slot_put(share->nodes, slot_of(node));
 }
 
-void node_forget(struct share *share, uint64_t id, uint64_t n)
+/* Whether the node goes with these look-ups, and its descriptor may be the last that keeps a removed file. */
+static bool ends_a_removed_one(const struct node_table *table, const struct slot *slot, uint64_t n)
+{
+	return slot != table->root && !slot->name && slot->node.fd >= 0 && slot->lookups <= n && !slot->holds &&
+	       !slot->children;
+}
+
+static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_block)
 {
 	struct node_table *table = share->nodes;
 	struct slot *slot, *dead = NULL;
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_id(table, id);
+	if (slot && !may_block && ends_a_removed_one(table, slot, n)) {
+		pthread_mutex_unlock(&table->lock);
+		return false;
+	}
 	if (slot) {
 		slot->lookups -= n < slot->lookups ? n : slot->lookups;
 		slot_settle(table, slot, &dead);
 	}
 	pthread_mutex_unlock(&table->lock);
 	slots_bury(dead);
+	return true;
+}
+
+void node_forget(struct share *share, uint64_t id, uint64_t n)
+{
+	forget(share, id, n, true);
+}
+
+bool node_try_forget(struct share *share, uint64_t id, uint64_t n)
+{
+	return forget(share, id, n, false);
 }
 
 void node_renamed(struct share *share, struct node *from, const char *from_name, struct node *to, const char *to_name,

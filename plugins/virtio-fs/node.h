@@ -97,6 +97,9 @@ int node_adopt(struct share *share, struct node *parent, const char *name, int f
                struct statx *stx);
 /* Takes n look-ups away again (an entry that the guest was not told of, FORGET). Unknown ids: nothing. */
 void node_forget(struct share *share, uint64_t id, uint64_t n);
+/* The same without waiting. False, and nothing is done: it would let go of what has no name any more, whose blocks the
+ * host then frees, however many these are. */
+bool node_try_forget(struct share *share, uint64_t id, uint64_t n);
 
 /* The guest moved or removed a name: nodes remember where they stand. `to` NULL: removed. Parents are held. */
 void node_renamed(struct share *share, struct node *from, const char *from_name, struct node *to, const char *to_name,

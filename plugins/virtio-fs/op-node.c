@@ -47,11 +47,27 @@ int op_lookup(struct call *call)
 	return rc;
 }
 
+/* 0, or CALL_BLOCKS where nothing was done. */
+static int forget(struct call *call, uint64_t id, uint64_t n)
+{
+	if (call->may_block)
+		node_forget(call->share, id, n);
+	else if (!node_try_forget(call->share, id, n))
+		return CALL_BLOCKS;
+	return 0;
+}
+
 int op_forget(struct call *call)
 {
-	node_forget(call->share, call->in.nodeid, call_args(call, struct fuse_forget_in)->nlookup);
-	return CALL_NO_REPLY;
+	const uint64_t n = call_args(call, struct fuse_forget_in)->nlookup;
+
+	return forget(call, call->in.nodeid, n) == CALL_BLOCKS ? CALL_BLOCKS : CALL_NO_REPLY;
 }
+
+/*
+ * What the loop has forgotten it takes off the call, so that a worker goes on where the loop came to: one that was
+ * forgotten twice would be taken from under a guest that uses it.
+ */
 
 int op_batch_forget(struct call *call)
 {
@@ -67,8 +83,17 @@ int op_batch_forget(struct call *call)
 		n = call_payload(call, offset, batch, n * sizeof *batch) / sizeof *batch;
 		if (!n)
 			break;
-		for (i = 0; i < n; i++)
-			node_forget(call->share, batch[i].nodeid, batch[i].nlookup);
+		for (i = 0; i < n; i++) {
+			if (forget(call, batch[i].nodeid, batch[i].nlookup) == CALL_BLOCKS) {
+				struct fuse_batch_forget_in rest = { .count = (uint32_t)(left - i) };
+
+				memcpy(call->args.bytes, &rest, sizeof rest);
+				offset += i * sizeof *batch;
+				call->payload += offset;
+				call->payload_len -= offset;
+				return CALL_BLOCKS;
+			}
+		}
 		offset += n * sizeof *batch;
 		left -= n;
 	}
