@@ -21,6 +21,11 @@
 
 #include "plugins/virtio-fs/node-table.h"
 
+/* fs/configfs/mount.c of Linux; its headers for programs do not have it. */
+#ifndef CONFIGFS_MAGIC
+#define CONFIGFS_MAGIC 0x62656570
+#endif
+
 #define CLOSE_BATCH 32u
 #define LIMIT_MIN 16u
 /*
@@ -80,6 +85,24 @@ enum storage fd_storage(int fd)
 	case RAMFS_MAGIC:
 	case HUGETLBFS_MAGIC:
 		return STORAGE_MEMORY;
+	case PROC_SUPER_MAGIC:
+		return STORAGE_PROCESSES;
+	case SYSFS_MAGIC:
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+	case DEBUGFS_MAGIC:
+	case TRACEFS_MAGIC:
+	case SECURITYFS_MAGIC:
+	case SELINUX_MAGIC:
+	case SMACK_MAGIC:
+	case BPF_FS_MAGIC:
+	case EFIVARFS_MAGIC:
+	case CONFIGFS_MAGIC:
+	case PSTOREFS_MAGIC:
+	case BINFMTFS_MAGIC:
+	case RDTGROUP_SUPER_MAGIC:
+	case XENFS_SUPER_MAGIC:
+		return STORAGE_KERNEL;
 	default:
 		return STORAGE_UNKNOWN;
 	}

@@ -18,11 +18,15 @@
 #define NODES_MAX (UINT32_C(1) << 22) /* some 300 bytes each, and the kernel's */
 #define NODE_STATX (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
-/* Which inode it is. Zero: not known (mnt: Linux before 5.8; birth: the file system has none). */
+/*
+ * Which inode it is. Zero: not known (mnt: Linux before 5.8; birth: the file system has none). A number that is given
+ * to another inode within one tick of the clock has the same birth, too; the type is what opening it depends on.
+ */
 struct identity {
 	uint64_t dev, ino, mnt;
 	int64_t birth_sec;
 	uint32_t birth_nsec;
+	mode_t type; /* S_IFMT */
 };
 
 struct slot {

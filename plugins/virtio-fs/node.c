@@ -36,6 +36,7 @@ struct identity identity_of(const struct statx *stx)
 	struct identity is = {
 		.dev = (uint64_t)stx->stx_dev_major << 32 | stx->stx_dev_minor,
 		.ino = stx->stx_ino,
+		.type = stx->stx_mode & S_IFMT,
 	};
 
 	if (stx->stx_mask & STATX_MNT_ID)
@@ -54,7 +55,8 @@ static bool same_numbers(const struct identity *a, const struct identity *b)
 
 bool identity_equal(const struct identity *a, const struct identity *b)
 {
-	return same_numbers(a, b) && a->birth_sec == b->birth_sec && a->birth_nsec == b->birth_nsec;
+	return same_numbers(a, b) && a->type == b->type && a->birth_sec == b->birth_sec &&
+	       a->birth_nsec == b->birth_nsec;
 }
 
 static uint64_t inode_hash(const struct node_table *table, const struct identity *is)
@@ -264,7 +266,7 @@ static bool same_mount(const struct identity *a, const struct identity *b)
 	return a->dev == b->dev && a->mnt == b->mnt;
 }
 
-static struct slot *slot_new(struct node_table *table, const struct identity *is, mode_t mode, int *err)
+static struct slot *slot_new(struct node_table *table, const struct identity *is, int *err)
 {
 	struct slot *slot;
 
@@ -281,7 +283,7 @@ static struct slot *slot_new(struct node_table *table, const struct identity *is
 		free(slot);
 		return NULL;
 	}
-	slot->node.type = mode & S_IFMT;
+	slot->node.type = is->type;
 	slot->node.fd = -1;
 	slot->is = *is;
 	pthread_mutex_init(&slot->node.lock, NULL);
@@ -313,7 +315,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 		slot = NULL;
 	}
 	if (!slot) {
-		slot = slot_new(table, &is, stx->stx_mode, &err);
+		slot = slot_new(table, &is, &err);
 		if (slot) {
 			slot->node.storage = storage;
 			slot->node.is_submount = parent && !same && S_ISDIR(slot->node.type);
@@ -572,7 +574,7 @@ int node_table_new(struct share *share, struct node_table **out)
 		rc = fd_statx(share->root, "", &stx);
 	if (rc == 0) {
 		is = identity_of(&stx);
-		table->root = slot_new(table, &is, stx.stx_mode, &rc);
+		table->root = slot_new(table, &is, &rc);
 	}
 	if (!table->root) {
 		node_table_free(table);
@@ -637,6 +639,25 @@ void node_proc_name(const struct node *node, char name[NODE_PROC_NAME])
 	snprintf(name, NODE_PROC_NAME, "%d", node->fd);
 }
 
+/*
+ * One try. That nothing but a regular file or a directory is behind the descriptor is known: each descriptor that a
+ * node ever had was asked for its type (identity_equal()). Were it not so, O_NONBLOCK would keep a FIFO from waiting
+ * for its other end; what it refuses to wait for is somebody's lease, which is waited for where the caller may.
+ */
+static int open_contents(struct share *share, const char *name, int *flags)
+{
+	const int always = O_CLOEXEC | O_NOCTTY;
+	int fd = openat(share->proc_fd, name, *flags | O_NONBLOCK | always);
+
+	if (fd < 0 && errno == EPERM && (*flags & O_NOATIME)) {
+		*flags &= ~O_NOATIME;
+		fd = openat(share->proc_fd, name, *flags | O_NONBLOCK | always);
+	}
+	if (fd < 0 && errno == EAGAIN && !(*flags & O_NONBLOCK))
+		fd = openat(share->proc_fd, name, *flags | always);
+	return fd;
+}
+
 int share_open_node(struct share *share, const struct node *node, int flags)
 {
 	char name[NODE_PROC_NAME];
@@ -646,19 +667,17 @@ int share_open_node(struct share *share, const struct node *node, int flags)
 		return -ELOOP;
 	if (!S_ISREG(node->type) && !S_ISDIR(node->type))
 		return -ENXIO;
+	if (node->storage == STORAGE_PROCESSES || (node->storage == STORAGE_KERNEL && S_ISREG(node->type)))
+		return -EACCES;
 	/* What is left has no say in *what* is opened: that is the descriptor's inode and nothing else. O_NOFOLLOW
 	 * would refuse the way through /proc. */
 	flags &= O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME | O_NONBLOCK | O_LARGEFILE;
-	/* A readonly share does not even leave a time of access behind, where the file's owner or root asks for that. */
+	/* Reading leaves no time of access behind in a readonly share, where capsa is the file's owner or root. */
 	if (share->options.readonly)
 		flags |= O_NOATIME;
 	node_proc_name(node, name);
 	do {
-		fd = openat(share->proc_fd, name, flags | O_CLOEXEC | O_NOCTTY);
-		if (fd < 0 && errno == EPERM && (flags & O_NOATIME)) {
-			flags &= ~O_NOATIME;
-			fd = openat(share->proc_fd, name, flags | O_CLOEXEC | O_NOCTTY);
-		}
+		fd = open_contents(share, name, &flags);
 	} while (fd < 0 && (errno == EMFILE || errno == ENFILE) && node_table_relieve(share->nodes));
 	return fd < 0 ? -errno : fd;
 }

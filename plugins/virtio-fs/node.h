@@ -10,8 +10,8 @@
  * DESCRIPTORS. There are fewer descriptors than a guest may know files. Beyond a limit that is made of RLIMIT_NOFILE
  * the descriptor of the node that was used least recently is closed (never of one that is held, the root, or one that
  * has no name any more); the node keeps its parent and name, and is opened again when it is needed, by one step from
- * its parent, and only if what stands there is the same inode (device, inode, mount, birth time where the file system
- * has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again. Files that were only listed
+ * its parent, and only if what stands there is the same inode (device, inode, mount, type, birth time where the file
+ * system has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again. Files that were only listed
  * (node_lookup_listed()) begin in that state.
  *
  * Locks: one mutex over the table. Any thread.
@@ -26,9 +26,11 @@
 
 /*
  * What is known of the file system that an inode is on. LOCAL: close(2) neither waits nor has anything to say; MEMORY:
- * local, and reading never waits for a disk (but to swap).
+ * local, and reading never waits for a disk (but to swap). KERNEL: the host's kernel speaks there (/sys, cgroups,
+ * tracing ...): names and attributes can be seen, contents cannot be opened, for they would be the host's itself, or
+ * wait for ever, and nothing can be changed. PROCESSES: /proc, whose directories cannot be listed either.
  */
-enum storage { STORAGE_UNKNOWN, STORAGE_LOCAL, STORAGE_MEMORY };
+enum storage { STORAGE_UNKNOWN, STORAGE_LOCAL, STORAGE_MEMORY, STORAGE_KERNEL, STORAGE_PROCESSES };
 
 struct node {
 	/* Fixed for its life. */
@@ -54,6 +56,12 @@ struct node {
 		bool is_settled;
 	} opened;
 };
+
+/* Whether it is the host's kernel that answers there. */
+static inline bool node_is_kernel(const struct node *node)
+{
+	return node->storage == STORAGE_KERNEL || node->storage == STORAGE_PROCESSES;
+}
 
 /* `share->root` is open. 0 or -errno. */
 int node_table_new(struct share *share, struct node_table **out);
@@ -112,7 +120,8 @@ int node_statx(const struct node *node, int fd, struct statx *stx);
 
 /*
  * The one opener. Opens the contents of a held node through /proc/self/fd: flags as for open(2), of which O_CREAT,
- * O_EXCL, O_PATH, O_TMPFILE, O_DIRECT are taken away. -ELOOP for a link, -ENXIO for a device, a FIFO or a socket.
+ * O_EXCL, O_PATH, O_TMPFILE, O_DIRECT are taken away. -ELOOP for a link, -ENXIO for a device, a FIFO or a socket,
+ * -EACCES for what the host's kernel has there (enum storage).
  * Returns a descriptor or -errno. Any thread; may block.
  */
 int share_open_node(struct share *share, const struct node *node, int flags);

@@ -245,7 +245,7 @@ int op_setattr(struct call *call)
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, true, &target);
 	if (rc != 0)
 		return rc;
-	rc = set_all(call, &target, in);
+	rc = node_is_kernel(target.node) ? -EACCES : set_all(call, &target, in);
 	if (rc == 0)
 		rc = reply_attributes(call, &target);
 	target_put(call, &target);

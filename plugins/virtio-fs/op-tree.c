@@ -41,10 +41,14 @@ int parent_get(struct call *call, uint64_t id, struct node **out)
 {
 	int result = node_get(call->share, id, out);
 
-	if (!result && !S_ISDIR((*out)->type)) {
-		node_put(call->share, *out);
+	if (result)
+		return result;
+	if (!S_ISDIR((*out)->type))
 		result = -ENOTDIR;
-	}
+	else if (node_is_kernel(*out)) /* a name there is a cgroup, a variable of the firmware ... */
+		result = -EACCES;
+	if (result)
+		node_put(call->share, *out);
 	return result;
 }
 

@@ -15,7 +15,8 @@
  * CONTAINMENT. Paths do not exist here. A node is an O_PATH descriptor of one inode; what the guest names is a node id
  * and one component (name_is_valid()), opened with O_PATH | O_NOFOLLOW relative to the parent's descriptor. No link is
  * followed on the guest's behalf, ever. Contents are opened by going through /proc/self/fd (share_open_node()), and
- * only of regular files and directories: no device, FIFO or socket is opened.
+ * only of regular files and directories: no device, FIFO or socket is opened, nor what the host's kernel shows of
+ * itself (enum storage).
  */
 #ifndef CAPSA_VIRTIO_FS_SHARE_H
 #define CAPSA_VIRTIO_FS_SHARE_H

@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
+#include "plugins/virtio-fs/node-table.h"
+
 #define MANY 20000u
 #define ROUNDS 50u /* of MANY: a million look-ups */
 
@@ -383,6 +385,99 @@ static void what_is_removed_stays_open_and_what_lost_its_descriptor_is_stale(voi
 	assert_true(other != closed);
 	assert_int_equal(fs_getattr(&c, other, &attr), 0);
 	assert_int_equal(fs_release(&c, open, fh), 0);
+	fs_end(&c);
+}
+
+/* Freeing what is in it takes the disk. */
+static void forgetting_a_removed_file_is_a_workers(void **state)
+{
+	struct fuse_forget_one ones[3];
+	uint64_t node, named, other, fh, before;
+	struct fs_client c;
+
+	(void)state;
+	fs_begin(&c, NULL, "");
+	assert_int_equal(fs_create(&c, FUSE_ROOT_ID, "a", O_RDWR, 0644, &node, &fh), 0);
+	assert_int_equal(fs_release(&c, node, fh), 0);
+	assert_int_equal(fs_unlink(&c, FUSE_ROOT_ID, "a"), 0);
+	before = fs_counter(&c, "worker_requests");
+	fs_forget(&c, node, 1);
+	assert_int_equal(fs_counter(&c, "worker_requests"), before + 1);
+	counts(&c, 1, "removed and forgotten");
+
+	fs_host_file(&c, "b", "x", 0644);
+	node = look(&c, FUSE_ROOT_ID, "b");
+	before = fs_counter(&c, "worker_requests");
+	fs_forget(&c, node, 1);
+	assert_int_equal(fs_counter(&c, "worker_requests"), before);
+
+	/* A batch goes on where the loop left it: nothing is forgotten twice. */
+	named = look(&c, FUSE_ROOT_ID, "b");
+	assert_true(look(&c, FUSE_ROOT_ID, "b") == named);
+	fs_host_file(&c, "c", "x", 0644);
+	other = look(&c, FUSE_ROOT_ID, "c");
+	assert_int_equal(fs_create(&c, FUSE_ROOT_ID, "a", O_RDWR, 0644, &node, &fh), 0);
+	assert_int_equal(fs_release(&c, node, fh), 0);
+	assert_int_equal(fs_unlink(&c, FUSE_ROOT_ID, "a"), 0);
+	ones[0] = (struct fuse_forget_one){ .nodeid = named, .nlookup = 1 };
+	ones[1] = (struct fuse_forget_one){ .nodeid = node, .nlookup = 1 };
+	ones[2] = (struct fuse_forget_one){ .nodeid = other, .nlookup = 1 };
+	before = fs_counter(&c, "worker_requests");
+	fs_batch_forget(&c, ones, 3);
+	assert_int_equal(fs_counter(&c, "worker_requests"), before + 1);
+	counts(&c, 2, "one look-up is left");
+	assert_int_equal(fs_getattr(&c, named, NULL), 0);
+	fs_forget(&c, named, 1);
+	counts(&c, 1, "in the end");
+	fs_end(&c);
+}
+
+static void an_inode_of_another_type_is_another_whatever_its_numbers(void **state)
+{
+	struct identity file = { .dev = 1, .ino = 2, .mnt = 3, .birth_sec = 4, .birth_nsec = 5, .type = S_IFREG };
+	struct identity other = file;
+	struct statx stx = { .stx_mode = S_IFBLK | 0660, .stx_ino = 2 };
+
+	(void)state;
+	assert_true(identity_equal(&file, &other));
+	other.type = S_IFIFO;
+	assert_false(identity_equal(&file, &other));
+	assert_int_equal(identity_of(&stx).type, S_IFBLK);
+}
+
+/* A FIFO that got the number of a removed file's inode in the same tick. Whoever opened it would wait for its end. */
+static void a_fifo_with_the_numbers_of_a_file_is_not_opened_in_its_place(void **state)
+{
+	struct identity fifo;
+	struct fs_client c;
+	struct statx stx;
+	struct node *node;
+	uint64_t id, fh;
+	char name[16];
+	int rc;
+
+	(void)state;
+	fs_begin(&c, NULL, "");
+	node_table_limit(c.share->nodes, 16);
+	fs_host_file(&c, "a", "hello", 0644);
+	id = look(&c, FUSE_ROOT_ID, "a");
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		fs_host_file(&c, name, NULL, 0644);
+		look(&c, FUSE_ROOT_ID, name);
+	}
+	assert_int_equal(node_try(c.share, id, &node), -EAGAIN);
+	assert_int_equal(unlinkat(c.folder_fd, "a", 0), 0);
+	assert_int_equal(mkfifoat(c.folder_fd, "a", 0644), 0);
+	assert_int_equal(statx(c.folder_fd, "a", AT_SYMLINK_NOFOLLOW, NODE_STATX, &stx), 0);
+	fifo = identity_of(&stx);
+	fifo.type = S_IFREG;
+	c.share->nodes->places[(uint32_t)id].slot->is = fifo;
+	rc = fs_open(&c, id, O_RDONLY, &fh);
+	assert_true(rc == -ESTALE || rc == -ENXIO);
+	rc = fs_open(&c, id, O_RDONLY | O_TRUNC, &fh);
+	assert_true(rc == -ESTALE || rc == -ENXIO);
+	assert_int_equal(fs_open(&c, look(&c, FUSE_ROOT_ID, "a"), O_RDONLY, &fh), -ENXIO);
 	fs_end(&c);
 }
 
@@ -823,6 +918,9 @@ int main(void)
 		cmocka_unit_test(statfs_and_access_answer),
 		cmocka_unit_test(another_inode_under_a_name_is_another_node),
 		cmocka_unit_test(what_is_removed_stays_open_and_what_lost_its_descriptor_is_stale),
+		cmocka_unit_test(forgetting_a_removed_file_is_a_workers),
+		cmocka_unit_test(an_inode_of_another_type_is_another_whatever_its_numbers),
+		cmocka_unit_test(a_fifo_with_the_numbers_of_a_file_is_not_opened_in_its_place),
 		cmocka_unit_test(directories_that_the_host_moved_into_each_other_make_no_circle),
 		cmocka_unit_test(a_directory_without_permission_refuses_and_comes_back),
 		cmocka_unit_test(a_thousand_files_share_sixteen_descriptors),
