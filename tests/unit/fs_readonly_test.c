@@ -373,7 +373,10 @@ TRY(create_fifo)
 
 TRY(create_reading)
 {
-	return try_create(h, "file", O_RDONLY);
+	int r = try_create(h, "file", O_RDONLY);
+
+	/* It is there: the guest's kernel looks it up and opens it. */
+	return r == -ESTALE ? 0 : r;
 }
 
 TRY(tmpfile_)
