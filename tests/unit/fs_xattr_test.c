@@ -203,21 +203,45 @@ static void squashed_capabilities_mean_something_to_the_guest_only(void **state)
 	fs_end(&client);
 }
 
-static void roots_attributes_are_the_hosts_where_owners_are(void **state)
+/* A capability of a file is the host's, as its owner and mode are; labels and the host's own notes are not. */
+static void labels_are_not_the_hosts_where_owners_are(void **state)
 {
+	/* CAP_NET_RAW, permitted: VFS_CAP_REVISION_2 of linux/capability.h, little-endian. */
+	static const unsigned char capability[20] = { 0, 0, 0, 2, 0, 0x20 };
+	static const char *const names[] = { "security.selinux", "security.x", "trusted.a", "trusted.overlay.opaque" };
 	struct fs_client client;
+	char host[96], text[256], path[600];
 	uint64_t node;
-	char text[64];
+	ssize_t n;
 
 	(void)state;
 	if (geteuid() != 0)
 		skip();
 	fs_begin(&client, NULL, HOST);
 	node = file_make(&client, "f");
-	assert_int_equal(fs_setxattr(&client, node, "trusted.a", "x", 1, 0), 0);
-	assert_int_equal(host_get(&client, "f", "trusted.a", text, sizeof text), 1);
-	assert_int_equal(fs_listxattr(&client, node, text, sizeof text), sizeof "trusted.a");
-	assert_int_equal(fs_removexattr(&client, node, "trusted.a"), 0);
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		ssize_t before = host_get(&client, "f", names[i], text, sizeof text);
+
+		assert_int_equal(fs_setxattr(&client, node, names[i], "x", 1, 0), 0);
+		assert_int_equal(host_get(&client, "f", names[i], text, sizeof text), before);
+		snprintf(host, sizeof host, "user.capsa.x.%s", names[i]);
+		assert_int_equal(host_get(&client, "f", host, text, sizeof text), 1);
+		assert_int_equal(fs_getxattr(&client, node, names[i], text, sizeof text), 1);
+		n = fs_listxattr(&client, node, text, sizeof text);
+		assert_int_equal(n, strlen(names[i]) + 1);
+		assert_true(list_has(text, n, names[i]));
+		assert_int_equal(fs_removexattr(&client, node, names[i]), 0);
+	}
+	assert_int_equal(fs_setxattr(&client, node, "security.capability", capability, sizeof capability, 0), 0);
+	assert_int_equal(host_get(&client, "f", "security.capability", text, sizeof text), sizeof capability);
+	assert_int_equal(fs_getxattr(&client, node, "security.capability", text, sizeof text), sizeof capability);
+	assert_int_equal(fs_listxattr(&client, node, text, sizeof text), sizeof "security.capability");
+	assert_int_equal(fs_removexattr(&client, node, "security.capability"), 0);
+	/* The host's own are not the guest's. */
+	snprintf(path, sizeof path, "%s/f", client.folder);
+	assert_int_equal(setxattr(path, "trusted.host", "x", 1, 0), 0);
+	assert_int_equal(fs_getxattr(&client, node, "trusted.host", text, sizeof text), -ENODATA);
+	assert_int_equal(fs_listxattr(&client, node, text, sizeof text), 0);
 	fs_end(&client);
 }
 
@@ -313,7 +337,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_bounded_as_linux_bounds_them),
 		cmocka_unit_test(our_own_are_not_there),
 		cmocka_unit_test(squashed_capabilities_mean_something_to_the_guest_only),
-		cmocka_unit_test(roots_attributes_are_the_hosts_where_owners_are),
+		cmocka_unit_test(labels_are_not_the_hosts_where_owners_are),
 		cmocka_unit_test(other_namespaces_are_not_supported),
 		cmocka_unit_test(a_links_attributes_are_not_its_targets),
 		cmocka_unit_test(without_the_option_the_guest_need_not_ask_again),
