@@ -11,7 +11,8 @@
  * WHERE IT RUNS. dispatch.c says for each opcode: on the loop; on a worker; or "try": first on the loop with
  * call->may_block false, where it does what it can without waiting for a disk, and says CALL_BLOCKS when it cannot:
  * then it runs once more, from its beginning, on a worker with may_block true. Whatever it did before CALL_BLOCKS must
- * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c).
+ * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c); what turns
+ * out to wait for another process, they leave to one by CALL_BLOCKS, too (call_may_wait()).
  *
  * A call belongs to one thread at a time: loop -> worker -> home loop (done) -> its queue's loop, which completes it.
  */
@@ -38,6 +39,7 @@ struct call {
 	const struct operation *operation;
 	unsigned generation; /* of the activation: resets make older calls void */
 	bool may_block;
+	bool is_brief; /* may_block, but for little, and CALL_BLOCKS may be said still: on the loop */
 
 	struct fuse_in_header in; /* copy; in.len was checked against what is there */
 	union {
@@ -64,6 +66,12 @@ struct call {
  * not even a header, there is nobody to answer.
  */
 int call_begin(struct call *call, struct share *share, struct capsa_request *request);
+
+/* Whether it may wait for somebody, not only for a disk: it is on a worker. */
+static inline bool call_may_wait(const struct call *call)
+{
+	return call->may_block && !call->is_brief;
+}
 
 /* The fixed arguments as their struct. */
 #define call_args(call, type) ((const type *)(const void *)(call)->args.bytes)

@@ -119,10 +119,10 @@ static int sized_reply(struct call *call, uint32_t room, const void *data, size_
  */
 static int descriptor_open(struct call *call, const struct node *node, int *out)
 {
-	int fd = share_open_node(call->share, node, O_RDONLY | (call->may_block ? 0 : O_NONBLOCK));
+	int fd = share_open_node(call->share, node, O_RDONLY | (call_may_wait(call) ? 0 : O_NONBLOCK));
 
 	if (fd < 0)
-		return fd == -EAGAIN && !call->may_block ? CALL_BLOCKS : fd;
+		return fd == -EAGAIN && !call_may_wait(call) ? CALL_BLOCKS : fd;
 	*out = fd;
 	return 0;
 }

@@ -223,6 +223,7 @@ static void run_blocking(struct fs *fs, struct call *call)
 	}
 	if (call->generation == atomic_load(&fs->generation)) {
 		call->may_block = true;
+		call->is_brief = false;
 		call->replied = 0;
 		call->result = call->operation->run(call);
 		if (call->result == CALL_BLOCKS)
@@ -288,12 +289,12 @@ static int run_brief(struct lane *lane, struct call *call)
 	if (!drop_umask(call->share))
 		return CALL_BLOCKS;
 	began = clock_now();
-	call->may_block = true;
+	call->may_block = call->is_brief = true;
 	call->replied = 0;
 	r = call->operation->run(call);
 	if (clock_now() - began > SLOW_NS)
 		lane->slow = SLOW_CALLS;
-	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
+	return r;
 }
 
 /* On the loop, as far as it goes without waiting for long. The result, or CALL_BLOCKS. */

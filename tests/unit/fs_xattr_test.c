@@ -3,6 +3,7 @@
 #include "tests/unit/fs_client.h"
 
 #include <linux/limits.h>
+#include <signal.h>
 #include <sys/xattr.h>
 
 #define SQUASH "owner = \"squash\";"
@@ -330,6 +331,73 @@ static void what_may_not_be_read_has_none(void **state)
 	fs_end(&client);
 }
 
+/* The loop does not wait, nor is the guest told to come back: a worker waits. */
+static void a_lease_of_another_process_is_waited_for_by_a_worker(void **state)
+{
+	static const struct fuse_getattr_in get;
+	static const struct fuse_setattr_in set = { .valid = FATTR_MODE | FATTR_MTIME, .mode = 0600, .mtime = 1 };
+	static const uint32_t value[2] = { 1, 0 }; /* fuse_setxattr_in as SETXATTR_EXT has it not: size, flags */
+	static const struct fuse_getxattr_in list = { .size = 64 };
+	static const struct fuse_open_in rw = { .flags = O_RDWR };
+	struct fuse_link_in link = { 0 };
+	const struct {
+		uint32_t opcode;
+		const void *args;
+		size_t len;
+		const char *payload;
+		size_t payload_len;
+	} cases[] = {
+		{ FUSE_LOOKUP, NULL, 0, "f0", 3 },
+		{ FUSE_GETATTR, &get, sizeof get, NULL, 0 },
+		{ FUSE_SETATTR, &set, sizeof set, NULL, 0 },
+		{ FUSE_SETXATTR, value, sizeof value, "user.a\0x", 8 },
+		{ FUSE_LISTXATTR, &list, sizeof list, NULL, 0 },
+		{ FUSE_LINK, &link, sizeof link, "other", 6 },
+		{ FUSE_OPEN, &rw, sizeof rw, NULL, 0 },
+	};
+	struct fs_request *request;
+	struct fs_client client;
+	char reply[256];
+	sigset_t signals;
+	uint64_t before;
+	int got;
+
+	(void)state;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGIO);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &signals, NULL), 0);
+	fs_begin(&client, NULL, SQUASH);
+	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		uint64_t node = FUSE_ROOT_ID;
+		char name[8];
+		int fd;
+
+		snprintf(name, sizeof name, "f%u", i);
+		fs_host_file(&client, name, "text", 0644);
+		if (cases[i].opcode != FUSE_LOOKUP)
+			assert_int_equal(fs_lookup(&client, FUSE_ROOT_ID, name, &node, NULL), 0);
+		link.oldnodeid = node;
+		if (cases[i].opcode == FUSE_LINK)
+			node = FUSE_ROOT_ID;
+		/* As the host's Samba has one. Who holds it is told by a signal that another wants the file. */
+		fd = openat(client.folder_fd, name, O_RDWR | O_CLOEXEC);
+		assert_true(fd >= 0);
+		assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+		before = fs_counter(&client, "worker_requests");
+		request = fs_submit(&client, cases[i].opcode, node, cases[i].args, cases[i].len, cases[i].payload,
+		                    cases[i].payload_len, 256);
+		assert_false(fs_is_done(&client, request));
+		assert_int_equal(sigwait(&signals, &got), 0);
+		assert_int_equal(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+		assert_int_equal(fs_wait(&client, request, reply, sizeof reply, NULL), 0);
+		assert_int_equal(fs_counter(&client, "worker_requests"), before + 1);
+		close(fd);
+	}
+	assert_true(fs_host_exists(&client, "other"));
+	fs_end(&client);
+	assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &signals, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +410,7 @@ int main(void)
 		cmocka_unit_test(a_links_attributes_are_not_its_targets),
 		cmocka_unit_test(without_the_option_the_guest_need_not_ask_again),
 		cmocka_unit_test(what_may_not_be_read_has_none),
+		cmocka_unit_test(a_lease_of_another_process_is_waited_for_by_a_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
