@@ -12,7 +12,8 @@
  * call->may_block false, where it does what it can without waiting for a disk, and says CALL_BLOCKS when it cannot:
  * then it runs once more, from its beginning, on a worker with may_block true. Whatever it did before CALL_BLOCKS must
  * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c): they run on
- * the loop with may_block true, unless they said CALL_WAITS, or there are quotas, whose locks others hold for long.
+ * the loop with may_block true, unless there are quotas, whose locks others hold for long. What turns out to wait for
+ * somebody else they leave to a worker nevertheless, by CALL_WAITS or CALL_BLOCKS (call_may_wait()).
  *
  * A call belongs to one thread at a time: loop -> worker -> home loop (done) -> its queue's loop, which completes it.
  */
@@ -40,7 +41,7 @@ struct call {
 	const struct operation *operation;
 	unsigned generation; /* of the activation: resets make older calls void */
 	bool may_block;
-	bool on_loop;  /* with may_block: for a little while only; CALL_WAITS is no fault then */
+	bool on_loop;  /* with may_block: for a little while only; CALL_BLOCKS and CALL_WAITS are no fault then */
 	bool is_quick; /* TRY_QUICK, on a loop: those before it were not held up */
 
 	struct fuse_in_header in; /* copy; in.len was checked against what is there */
@@ -69,6 +70,12 @@ struct call {
  * not even a header, there is nobody to answer.
  */
 int call_begin(struct call *call, struct share *share, struct capsa_request *request);
+
+/* Whether it may wait for somebody, not only for a disk: it is on a worker. */
+static inline bool call_may_wait(const struct call *call)
+{
+	return call->may_block && !call->on_loop;
+}
 
 /* The fixed arguments as their struct. */
 #define call_args(call, type) ((const type *)(const void *)(call)->args.bytes)

@@ -171,7 +171,7 @@ static void look_up(struct listing *listing, const char *name, struct fuse_diren
 	}
 	if (rc == 0) {
 		rc = entry_fill(listing->call, node, -1, &stx, entry);
-		if (rc < 0)
+		if (rc != 0)
 			node_forget(share, node->id, 1);
 		node_put(share, node);
 		if (rc == 0) {

@@ -95,7 +95,7 @@ int op_batch_forget(struct call *call)
 struct target {
 	struct node *node;
 	struct handle *handle; /* NULL: none */
-	int fd;                /* of the handle, or -1 */
+	int fd;                /* of the handle, another of the same file, or -1 */
 };
 
 static void target_put(struct call *call, struct target *target)
@@ -159,7 +159,7 @@ static int set_size(struct call *call, const struct target *target, uint64_t siz
 		return S_ISDIR(type) ? -EISDIR : -EINVAL;
 	if (size > INT64_MAX)
 		return -EFBIG;
-	if (fd < 0 || (target->handle->flags & O_ACCMODE) == O_RDONLY) {
+	if (fd < 0 || !target->handle || (target->handle->flags & O_ACCMODE) == O_RDONLY) {
 		fd = opened = share_open_node(share, target->node, O_WRONLY);
 		if (fd < 0)
 			return fd;
@@ -230,6 +230,20 @@ static int set_all(struct call *call, const struct target *target, const struct 
 	return rc;
 }
 
+/* The same where another process has a lease on the file, which it gives back first. */
+static int set_all_later(struct call *call, struct target *target, const struct fuse_setattr_in *in)
+{
+	const int had = target->fd;
+	int rc = owner_wait(call, target->node, &target->fd);
+
+	if (rc == 0) {
+		rc = set_all(call, target, in);
+		close(target->fd);
+	}
+	target->fd = had;
+	return rc;
+}
+
 int op_setattr(struct call *call)
 {
 	const struct fuse_setattr_in *in = call_args(call, struct fuse_setattr_in);
@@ -246,6 +260,8 @@ int op_setattr(struct call *call)
 	if (rc != 0)
 		return rc;
 	rc = node_is_kernel(target.node) ? -EACCES : set_all(call, &target, in);
+	if (rc == -EAGAIN)
+		rc = set_all_later(call, &target, in);
 	if (rc == 0)
 		rc = reply_attributes(call, &target);
 	target_put(call, &target);
@@ -294,9 +310,9 @@ int op_access(struct call *call)
 		return rc;
 	rc = node_statx(node, -1, &stx);
 	if (rc == 0)
-		rc = owner_attributes(call->share, node, -1, &stx, &attr);
+		rc = attr_fill(call, node, -1, &stx, &attr);
 	node_put(call->share, node);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	if (mask & W_OK && call->share->options.readonly)
 		return -EROFS;

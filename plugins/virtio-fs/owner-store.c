@@ -5,7 +5,8 @@
  *
  * THE ATTRIBUTE is one of the user's (user.capsa.owner): regular files and directories may have these, if the file
  * system does (tmpfs has none before Linux 6.6). It is read and set through a real descriptor, the caller's or one that
- * is opened for it: there is no path to a node, and an O_PATH descriptor will not do.
+ * is opened for it: there is no path to a node, and an O_PATH descriptor will not do. O_NONBLOCK, so that nobody waits
+ * here for another process to give back a lease (-EAGAIN; owner_wait()).
  *
  * IN MEMORY are those of links, of special files that the host made, and of all files on file systems without
  * attributes; by device, inode, and birth time where there is one, since numbers of inodes are used again. They go with

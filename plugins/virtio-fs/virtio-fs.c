@@ -328,7 +328,7 @@ static int run_brief(struct lane *lane, struct call *call)
 	call->replied = 0;
 	r = call->operation->run(call);
 	pace_note(&lane->brief, clock_now() - began);
-	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
+	return r;
 }
 
 /* What does more on the loop while that is quick. The result, or CALL_BLOCKS. */

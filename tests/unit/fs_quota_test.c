@@ -278,7 +278,8 @@ static void a_file_with_another_name_is_not_gone(void **state)
 		assert_int_equal(fs_mknod(&client, FUSE_ROOT_ID, "c", S_IFREG | 0644, 0, &tmp), -EDQUOT);
 		assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "c", O_RDWR, 0644, &tmp, &fh), -EDQUOT);
 	}
-	assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "a", O_RDWR, 0644, &tmp, &fh), 0);
+	assert_int_equal(fs_lookup(&client, FUSE_ROOT_ID, "a", &tmp, NULL), 0);
+	assert_int_equal(fs_open(&client, tmp, O_RDWR, &fh), 0);
 	assert_true(fill(&client, tmp, fh, 8 * MIB, 16 * KIB) <= MIB / 2);
 	fs_release(&client, tmp, fh);
 	fs_end(&client);
@@ -411,8 +412,14 @@ static void *write_and_remove(void *ctx)
 		uint64_t node, fh;
 
 		snprintf(name, sizeof name, "w%u-%u", writer->queue, i % 5);
-		if (fs_create(client, FUSE_ROOT_ID, name, O_RDWR | (i % 3 ? O_TRUNC : 0), 0644, &node, &fh) < 0)
-			continue;
+		if (fs_create(client, FUSE_ROOT_ID, name, O_RDWR, 0644, &node, &fh) < 0) {
+			if (fs_lookup(client, FUSE_ROOT_ID, name, &node, NULL) < 0)
+				continue;
+			if (fs_open(client, node, O_RDWR | (i % 3 ? O_TRUNC : 0), &fh) < 0) {
+				fs_forget(client, node, 1);
+				continue;
+			}
+		}
 		for (unsigned n = 0; n < 8; n++)
 			fs_write(client, node, fh, block, 32 * KIB, n * 48 * KIB);
 		if (i % 4 == 0)
