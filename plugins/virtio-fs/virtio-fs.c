@@ -541,7 +541,7 @@ static int make_window(struct share *share)
 
 	if (r == -E2BIG) {
 		share->host->error(share->dev,
-		                   "dax is %" PRIu64 " MiB, which all in all may take more mappings than this host allows "
+		                   "dax is %" PRIu64 " MiB, which in all may take more mappings than this host allows "
 		                   "(vm.max_map_count); give less, or raise it with sysctl",
 		                   share->options.dax >> 20);
 		return -1;
