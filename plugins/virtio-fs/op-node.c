@@ -147,7 +147,8 @@ static int set_size(struct call *call, const struct target *target, uint64_t siz
 		if (fd < 0)
 			return fd;
 	}
-	if (kill_set_id)
+	rc = owner_drop_capability(share, target->node, fd, true);
+	if (rc == 0 && kill_set_id)
 		rc = owner_kill_set_id(share, target->node, fd);
 	/* What is longer has a hole there: no bytes come to be; what is shorter is given back. */
 	if (rc == 0)
