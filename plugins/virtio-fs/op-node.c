@@ -199,6 +199,20 @@ static int set_times(struct call *call, const struct target *target, const struc
 	return utimensat(call->share->proc_fd, name, times, 0) < 0 ? -errno : 0;
 }
 
+/* What the guest wants may be more than the host's inode can say, and take a block for an attribute (owner.h). */
+static int set_owner(struct call *call, const struct target *target, const struct fuse_setattr_in *in, uint32_t valid)
+{
+	struct share *share = call->share;
+	struct quota_charge charge = { 0 };
+	int rc = quota_begin(share, target->node, share->options.owner == OWNER_SQUASH ? 1 : 0, &charge);
+
+	if (rc == 0) {
+		rc = owner_set(share, target->node, target->fd, valid, in->uid, in->gid, in->mode);
+		quota_end(share, &charge);
+	}
+	return rc;
+}
+
 /* In the order in which a guest could not tell it from one step: new owners lose set-id bits, a new size new times. */
 static int set_all(struct call *call, const struct target *target, const struct fuse_setattr_in *in)
 {
@@ -206,7 +220,7 @@ static int set_all(struct call *call, const struct target *target, const struct 
 	int rc = 0;
 
 	if (in->valid & owner)
-		rc = owner_set(call->share, target->node, target->fd, in->valid & owner, in->uid, in->gid, in->mode);
+		rc = set_owner(call, target, in, in->valid & owner);
 	if (rc == 0 && in->valid & FATTR_SIZE)
 		rc = set_size(call, target, in->size, in->valid & FATTR_KILL_SUIDGID);
 	if (rc == 0 && in->valid & (FATTR_ATIME | FATTR_MTIME))
@@ -238,6 +252,9 @@ int op_setattr(struct call *call)
 		return -EROFS;
 	/* Blocks of the file are given back, and somebody's lease may have to be broken first. */
 	if ((in->valid & FATTR_SIZE) && !call->may_block)
+		return CALL_BLOCKS;
+	/* Whoever is at the disk with the file is waited for (quota_begin()). */
+	if (call->share->quota && !call->may_block)
 		return CALL_BLOCKS;
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, &target);
 	if (rc != 0)
