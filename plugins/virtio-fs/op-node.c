@@ -95,7 +95,7 @@ int op_batch_forget(struct call *call)
 struct target {
 	struct node *node;
 	struct handle *handle; /* NULL: none */
-	int fd;                /* of the handle, or -1 */
+	int fd;                /* of the handle, another of the same file, or -1 */
 };
 
 static void target_put(struct call *call, struct target *target)
@@ -159,12 +159,13 @@ static int set_size(struct call *call, const struct target *target, uint64_t siz
 		return S_ISDIR(type) ? -EISDIR : -EINVAL;
 	if (size > INT64_MAX)
 		return -EFBIG;
-	if (fd < 0 || (target->handle->flags & O_ACCMODE) == O_RDONLY) {
+	if (fd < 0 || !target->handle || (target->handle->flags & O_ACCMODE) == O_RDONLY) {
 		fd = opened = share_open_node(share, target->node, O_WRONLY);
 		if (fd < 0)
 			return fd;
 	}
-	if (kill_set_id)
+	rc = owner_drop_capability(share, target->node, fd, true);
+	if (rc == 0 && kill_set_id)
 		rc = owner_kill_set_id(share, target->node, fd);
 	/* What is longer has a hole there: no bytes come to be; what is shorter is given back. */
 	if (rc == 0)
@@ -215,6 +216,20 @@ static int set_times(struct call *call, const struct target *target, const struc
 	return utimensat(call->share->proc_fd, name, times, 0) < 0 ? -errno : 0;
 }
 
+/* What the guest wants may be more than the host's inode can say, and take a block for an attribute (owner.h). */
+static int set_owner(struct call *call, const struct target *target, const struct fuse_setattr_in *in, uint32_t valid)
+{
+	struct share *share = call->share;
+	struct quota_charge charge = { 0 };
+	int rc = quota_begin(share, target->node, share->options.owner == OWNER_SQUASH ? 1 : 0, &charge);
+
+	if (rc == 0) {
+		rc = owner_set(share, target->node, target->fd, valid, in->uid, in->gid, in->mode);
+		quota_end(share, &charge);
+	}
+	return rc;
+}
+
 /* In the order in which a guest could not tell it from one step: new owners lose set-id bits, a new size new times. */
 static int set_all(struct call *call, const struct target *target, const struct fuse_setattr_in *in)
 {
@@ -222,11 +237,25 @@ static int set_all(struct call *call, const struct target *target, const struct 
 	int rc = 0;
 
 	if (in->valid & owner)
-		rc = owner_set(call->share, target->node, target->fd, in->valid & owner, in->uid, in->gid, in->mode);
+		rc = set_owner(call, target, in, in->valid & owner);
 	if (rc == 0 && in->valid & FATTR_SIZE)
 		rc = set_size(call, target, in->size, in->valid & FATTR_KILL_SUIDGID);
 	if (rc == 0 && in->valid & (FATTR_ATIME | FATTR_MTIME))
 		rc = set_times(call, target, in);
+	return rc;
+}
+
+/* The same where another process has a lease on the file, which it gives back first. */
+static int set_all_later(struct call *call, struct target *target, const struct fuse_setattr_in *in)
+{
+	const int had = target->fd;
+	int rc = owner_wait(call, target->node, &target->fd);
+
+	if (rc == 0) {
+		rc = set_all(call, target, in);
+		close(target->fd);
+	}
+	target->fd = had;
 	return rc;
 }
 
@@ -238,14 +267,19 @@ int op_setattr(struct call *call)
 
 	if (call->share->options.readonly)
 		return -EROFS;
-	/* Blocks of the file are given back, and somebody's lease may have to be broken first. The rest is brief. */
-	if (!call->may_block)
-		return in->valid & FATTR_SIZE ? CALL_WAITS : CALL_BLOCKS;
+	/*
+	 * Blocks of the file are given back, and somebody's lease may have to be broken first; with quotas, whoever is at
+	 * the disk with the file is waited for (quota_begin()). The rest is brief.
+	 */
+	if (!call->may_block || ((in->valid & FATTR_SIZE || call->share->quota) && !call_may_wait(call)))
+		return CALL_BLOCKS;
 	/* A file that was listed only (READDIRPLUS) is opened again where it stands, which is brief. */
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, true, &target);
 	if (rc != 0)
 		return rc;
 	rc = set_all(call, &target, in);
+	if (rc == -EAGAIN)
+		rc = set_all_later(call, &target, in);
 	if (rc == 0)
 		rc = reply_attributes(call, &target);
 	target_put(call, &target);
@@ -294,9 +328,9 @@ int op_access(struct call *call)
 		return rc;
 	rc = node_statx(node, -1, &stx);
 	if (rc == 0)
-		rc = owner_attributes(call->share, node, -1, &stx, &attr);
+		rc = attr_fill(call, node, -1, &stx, &attr);
 	node_put(call->share, node);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	if (mask & W_OK && call->share->options.readonly)
 		return -EROFS;
@@ -318,8 +352,8 @@ int op_statfs(struct call *call)
 	int rc;
 
 	/* May look through all that is open. */
-	if (call->share->quota && !call->may_block)
-		return CALL_WAITS;
+	if (call->share->quota && !call_may_wait(call))
+		return CALL_BLOCKS;
 	rc = call_node(call, &node);
 	if (rc != 0)
 		return rc;

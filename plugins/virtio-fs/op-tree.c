@@ -290,6 +290,8 @@ int op_link(struct call *call)
 		quota_removed(share, &stx);
 		result = entry_reply(call, node, &stx);
 		node_put(share, node);
+		if (result == CALL_BLOCKS) /* once more, then, from the beginning */
+			make_undo(parent, call->names[0], old->fd);
 	}
 put_old:
 	node_put(share, old);

@@ -238,10 +238,10 @@ static void run_blocking(struct fs *fs, struct call *call)
 	}
 	if (call->generation == atomic_load(&fs->generation)) {
 		call->may_block = true;
-		call->on_loop = false;
+		call->is_brief = false;
 		call->replied = 0;
 		call->result = call->operation->run(call);
-		if (call->result == CALL_BLOCKS || call->result == CALL_WAITS)
+		if (call->result == CALL_BLOCKS)
 			call->result = -EIO; /* an operation's fault */
 	}
 	pthread_rwlock_unlock(&fs->session);
@@ -313,7 +313,7 @@ static void pace_note(struct pace *pace, int64_t ns)
 	pace->suspect = SLOW_CALLS;
 }
 
-/* What may wait, but not for long. The result, or CALL_BLOCKS or CALL_WAITS. */
+/* What may wait, but not for long. The result, or CALL_BLOCKS. */
 static int run_brief(struct lane *lane, struct call *call)
 {
 	int64_t began;
@@ -324,11 +324,11 @@ static int run_brief(struct lane *lane, struct call *call)
 	if (!drop_umask(call->share))
 		return CALL_BLOCKS;
 	began = clock_now();
-	call->may_block = true;
+	call->may_block = call->is_brief = true;
 	call->replied = 0;
 	r = call->operation->run(call);
 	pace_note(&lane->brief, clock_now() - began);
-	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
+	return r;
 }
 
 /* What does more on the loop while that is quick. The result, or CALL_BLOCKS. */
@@ -355,7 +355,6 @@ static int run_here(struct lane *lane, struct call *call)
 		return CALL_BLOCKS;
 	if (call->operation->alone ? pthread_rwlock_trywrlock(&fs->session) : pthread_rwlock_tryrdlock(&fs->session))
 		return CALL_BLOCKS;
-	call->on_loop = true;
 	if (where != ON_BRIEF) {
 		call->may_block = false;
 		r = where == TRY_QUICK ? run_quick(lane, call) : call->operation->run(call);
@@ -363,7 +362,7 @@ static int run_here(struct lane *lane, struct call *call)
 	if (r == CALL_BLOCKS && (where == ON_BRIEF || where == TRY_BRIEF))
 		r = run_brief(lane, call);
 	pthread_rwlock_unlock(&fs->session);
-	return r == CALL_WAITS ? CALL_BLOCKS : r;
+	return r;
 }
 
 /* One request that was just popped, into a call of this lane. */

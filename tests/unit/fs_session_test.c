@@ -65,6 +65,9 @@ static void options_decide_what_is_offered(void **state)
 {
 	(void)state;
 	assert_false(flags_with("cache = \"none\";") & (FUSE_AUTO_INVAL_DATA | FUSE_CACHE_SYMLINKS));
+	/* Programs map files of such a share, too (MAP_SHARED); FUSE_DIRECT_IO_ALLOW_MMAP of Linux 6.6. */
+	assert_true(flags_with("cache = \"none\";") & (1ULL << 36));
+	assert_false(flags_with("cache = \"auto\";") & (1ULL << 36));
 	assert_true(flags_with("cache = \"always\";") & FUSE_CACHE_SYMLINKS);
 	assert_false(flags_with("cache = \"always\";") & FUSE_AUTO_INVAL_DATA);
 	assert_false(flags_with("") & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS));
