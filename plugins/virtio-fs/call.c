@@ -92,7 +92,7 @@ int call_begin(struct call *call, struct share *share, struct capsa_request *req
 	call->share = share;
 	call->request = request;
 	call->operation = NULL;
-	call->may_block = call->on_loop = call->is_quick = false;
+	call->may_block = call->is_brief = call->is_quick = false;
 	call->names[0] = call->names[1] = NULL;
 	call->payload = call->payload_len = 0;
 	call->replied = call->forgotten = 0;

@@ -9,8 +9,9 @@
  * can be known, and elsewhere for the rest. "Brief" is what waits for one directory's blocks or one inode's at most. A
  * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick, but
  * with quotas, and but for the process' first thread (virtio-fs.c); "quick" is the same of writing into the host's page
- * cache. "Worker" are those that wait for the disk by their nature. Whether it is somebody else that would be waited
- * for (a lock, a lease) is found out on the loop, where there is a way to ask.
+ * cache. "Data" and "quick" wait for the disk there only while nothing else of the guest's does. "Worker" are those that
+ * wait for it by their nature. Whether it is somebody else that would be waited for (a lock, a lease) is found out on
+ * the loop, where there is a way to ask.
  */
 #include "plugins/virtio-fs/operations.h"
 
@@ -41,7 +42,7 @@ static const struct operation operations[] = {
 	OP(CREATE,          op_create,          sizeof(struct fuse_create_in),        ONE_NAME,        ON_BRIEF,  false),
 	/* Linux sends "/" for a name, which says nothing. */
 	OP(TMPFILE,         op_tmpfile,         sizeof(struct fuse_create_in),        NO_NAME,         ON_BRIEF,  true),
-	OP(READ,            op_read,            sizeof(struct fuse_read_in),          NO_NAME,         TRY_LOOP,  false),
+	OP(READ,            op_read,            sizeof(struct fuse_read_in),          NO_NAME,         TRY_DATA,  false),
 	OP(WRITE,           op_write,           sizeof(struct fuse_write_in),         NO_NAME,         TRY_QUICK, true),
 	OP(STATFS,          op_statfs,          0,                                    NO_NAME,         TRY_BRIEF, false),
 	OP(RELEASE,         op_release,         sizeof(struct fuse_release_in),       NO_NAME,         TRY_BRIEF, false),

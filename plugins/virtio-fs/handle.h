@@ -24,6 +24,7 @@ struct handle {
 	int flags; /* O_ACCMODE | O_APPEND of it */
 	enum storage storage; /* of the node */
 	uint64_t node;
+	atomic_uint no_capability; /* owner_capabilities() when its file was seen to have none */
 	/* op-directory.c's, under `lock`. */
 	pthread_mutex_t lock;
 	struct directory *directory;

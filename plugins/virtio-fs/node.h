@@ -47,7 +47,8 @@ struct node {
 	struct {
 		struct statx_timestamp ctime;
 		uint32_t uid, gid, mode, rdev;
-		uint8_t state; /* owner.c's */
+		uint8_t state;             /* owner.c's */
+		atomic_bool no_capability; /* nor has the guest given it one since */
 	} owner;
 	/* op-open.c: what the file was when the guest opened it last */
 	struct {

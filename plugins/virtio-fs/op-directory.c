@@ -254,11 +254,11 @@ static bool waits_for_nothing(const struct listing *listing, const struct handle
 	return d->ended || (!listing->plus && d->at < d->len);
 }
 
-/* On a loop nobody waits for a worker that lists. 0 or CALL_WAITS. */
+/* On a loop nobody waits for a worker that lists. 0 or CALL_BLOCKS. */
 static int lock_handle(const struct call *call, struct handle *handle)
 {
-	if (call->on_loop)
-		return pthread_mutex_trylock(&handle->lock) ? CALL_WAITS : 0;
+	if (!call_may_wait(call))
+		return pthread_mutex_trylock(&handle->lock) ? CALL_BLOCKS : 0;
 	pthread_mutex_lock(&handle->lock);
 	return 0;
 }

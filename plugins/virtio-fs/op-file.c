@@ -171,11 +171,13 @@ static int write_node(struct call *call, struct node *node, int fd, size_t *done
 
 	*done = 0;
 	/* Before it, as on a local file system; on a worker it is done again, which changes nothing. */
-	if (node && (in->write_flags & FUSE_WRITE_KILL_SUIDGID))
+	if (node)
+		r = owner_drop_capability(share, node, fd, call->may_block);
+	if (r == 0 && node && (in->write_flags & FUSE_WRITE_KILL_SUIDGID))
 		r = owner_kill_set_id(share, node, fd);
 	if (r == 0 && share->quota)
 		r = quota_begin(share, node, in->size, &charge);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = write_file(call, fd, in->offset, in->size, done);
 	if (share->quota)
@@ -193,7 +195,7 @@ static void tell_window(struct share *share, const struct node *node, int fd, ui
 
 /*
  * Pages that the guest's kernel writes back have their place in the file, even where the descriptor at hand is one for
- * appending: they go through one that is not. A worker only.
+ * appending: they go through one that is not. It may block.
  */
 static int write_back(struct call *call, struct node *node, size_t *done)
 {
@@ -212,23 +214,29 @@ static bool may_write_here(const struct call *call, const struct handle *handle)
 	return call->is_quick || handle->storage == STORAGE_MEMORY || nowait_writes(call->share);
 }
 
-static int write_handle(struct call *call, const struct handle *handle)
+static int write_handle(struct call *call, struct handle *handle)
 {
 	const struct fuse_write_in *in = call_args(call, struct fuse_write_in);
 	const bool displaced = (handle->flags & O_APPEND) && (in->write_flags & FUSE_WRITE_CACHE);
 	struct share *share = call->share;
+	const unsigned capabilities = owner_capabilities(share);
+	const bool has_none = atomic_load_explicit(&handle->no_capability, memory_order_relaxed) == capabilities;
 	struct node *node = NULL;
 	size_t done = 0;
 	int r;
 
-	if (!call->may_block && (displaced || (handle->flags & WAITS_FOR_DISK) || !may_write_here(call, handle)))
+	if (!call_may_wait(call) && (handle->flags & WAITS_FOR_DISK))
 		return CALL_BLOCKS;
-	if (displaced || wants_node(share, in)) {
+	if (!call->may_block && (displaced || !may_write_here(call, handle)))
+		return CALL_BLOCKS;
+	if (displaced || !has_none || wants_node(share, in)) {
 		r = node_get(share, handle->node, &node);
 		if (r < 0)
 			return r;
 	}
 	r = displaced ? write_back(call, node, &done) : write_node(call, node, handle->fd, &done);
+	if (done > 0 && !has_none)
+		atomic_store_explicit(&handle->no_capability, capabilities, memory_order_relaxed);
 	if (done > 0 && share->window)
 		tell_window(share, node, handle->fd, in->offset + done);
 	if (node)
@@ -253,8 +261,9 @@ int op_write(struct call *call)
 		return -EINVAL;
 	if (call_reply_left(call) < sizeof(struct fuse_write_out))
 		return -ERANGE;
-	if (!call->may_block && (in->size > (call->is_quick ? QUICK_WRITE_MAX : INLINE_WRITE_MAX) ||
-	                         (in->flags & WAITS_FOR_DISK) || share->quota))
+	if (!call_may_wait(call) && ((in->flags & WAITS_FOR_DISK) || share->quota))
+		return CALL_BLOCKS;
+	if (!call->may_block && in->size > (call->is_quick ? QUICK_WRITE_MAX : INLINE_WRITE_MAX))
 		return CALL_BLOCKS;
 	r = handle_get(share, in->fh, HANDLE_FILE, &handle);
 	if (r < 0)
@@ -332,6 +341,17 @@ int op_lseek(struct call *call)
 
 /* ---- FALLOCATE ---- */
 
+/*
+ * Before a change that does not say whether set-id bits go with it (WRITE does): they do unless it is root's, who has
+ * CAP_FSETID as a rule. On a worker.
+ */
+static int drop_privileges(struct call *call, struct node *node, int fd)
+{
+	int r = owner_drop_capability(call->share, node, fd, true);
+
+	return r == 0 && call->in.uid != 0 ? owner_kill_set_id(call->share, node, fd) : r;
+}
+
 /* Modes that do to a range what they do to its halves. The others move what is behind it. */
 static bool can_be_parted(uint32_t mode)
 {
@@ -386,7 +406,9 @@ int op_fallocate(struct call *call)
 		return r;
 	r = node_get(share, handle->node, &node);
 	if (r == 0) {
-		r = fallocate_pieces(call, handle->fd, node);
+		r = drop_privileges(call, node, handle->fd);
+		if (r == 0)
+			r = fallocate_pieces(call, handle->fd, node);
 		if (share->window)
 			tell_window(share, node, handle->fd, 0);
 		node_put(share, node);
@@ -452,7 +474,9 @@ int op_copy_file_range(struct call *call)
 	r = node_get(share, to->node, &node);
 	if (r < 0)
 		goto put_to;
-	r = copy_pieces(call, from->fd, to->fd, node, &done);
+	r = drop_privileges(call, node, to->fd);
+	if (r == 0)
+		r = copy_pieces(call, from->fd, to->fd, node, &done);
 	if (r == 0) {
 		const struct fuse_write_out out = { .size = (uint32_t)done };
 

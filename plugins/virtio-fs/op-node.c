@@ -164,7 +164,8 @@ static int set_size(struct call *call, const struct target *target, uint64_t siz
 		if (fd < 0)
 			return fd;
 	}
-	if (kill_set_id)
+	rc = owner_drop_capability(share, target->node, fd, true);
+	if (rc == 0 && kill_set_id)
 		rc = owner_kill_set_id(share, target->node, fd);
 	/* What is longer has a hole there: no bytes come to be; what is shorter is given back. */
 	if (rc == 0)
@@ -215,6 +216,20 @@ static int set_times(struct call *call, const struct target *target, const struc
 	return utimensat(call->share->proc_fd, name, times, 0) < 0 ? -errno : 0;
 }
 
+/* What the guest wants may be more than the host's inode can say, and take a block for an attribute (owner.h). */
+static int set_owner(struct call *call, const struct target *target, const struct fuse_setattr_in *in, uint32_t valid)
+{
+	struct share *share = call->share;
+	struct quota_charge charge = { 0 };
+	int rc = quota_begin(share, target->node, share->options.owner == OWNER_SQUASH ? 1 : 0, &charge);
+
+	if (rc == 0) {
+		rc = owner_set(share, target->node, target->fd, valid, in->uid, in->gid, in->mode);
+		quota_end(share, &charge);
+	}
+	return rc;
+}
+
 /* In the order in which a guest could not tell it from one step: new owners lose set-id bits, a new size new times. */
 static int set_all(struct call *call, const struct target *target, const struct fuse_setattr_in *in)
 {
@@ -222,7 +237,7 @@ static int set_all(struct call *call, const struct target *target, const struct 
 	int rc = 0;
 
 	if (in->valid & owner)
-		rc = owner_set(call->share, target->node, target->fd, in->valid & owner, in->uid, in->gid, in->mode);
+		rc = set_owner(call, target, in, in->valid & owner);
 	if (rc == 0 && in->valid & FATTR_SIZE)
 		rc = set_size(call, target, in->size, in->valid & FATTR_KILL_SUIDGID);
 	if (rc == 0 && in->valid & (FATTR_ATIME | FATTR_MTIME))
@@ -252,9 +267,12 @@ int op_setattr(struct call *call)
 
 	if (call->share->options.readonly)
 		return -EROFS;
-	/* Blocks of the file are given back, and somebody's lease may have to be broken first. The rest is brief. */
-	if (!call->may_block)
-		return in->valid & FATTR_SIZE ? CALL_WAITS : CALL_BLOCKS;
+	/*
+	 * Blocks of the file are given back, and somebody's lease may have to be broken first; with quotas, whoever is at
+	 * the disk with the file is waited for (quota_begin()). The rest is brief.
+	 */
+	if (!call->may_block || ((in->valid & FATTR_SIZE || call->share->quota) && !call_may_wait(call)))
+		return CALL_BLOCKS;
 	/* A file that was listed only (READDIRPLUS) is opened again where it stands, which is brief. */
 	rc = target_get(call, in->valid & FATTR_FH, in->fh, true, &target);
 	if (rc != 0)
@@ -334,8 +352,8 @@ int op_statfs(struct call *call)
 	int rc;
 
 	/* May look through all that is open. */
-	if (call->share->quota && !call->may_block)
-		return CALL_WAITS;
+	if (call->share->quota && !call_may_wait(call))
+		return CALL_BLOCKS;
 	rc = call_node(call, &node);
 	if (rc != 0)
 		return rc;

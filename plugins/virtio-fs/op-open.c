@@ -142,8 +142,10 @@ static int node_open_counted(struct share *share, struct node *node, int flags, 
 	}
 	fd = node_open(share, node, flags, true);
 	quota_end(share, &charge);
-	if (fd >= 0 && (flags & O_TRUNC) && (open_flags & FUSE_OPEN_KILL_SUIDGID)) {
-		result = owner_kill_set_id(share, node, fd);
+	if (fd >= 0 && (flags & O_TRUNC)) {
+		result = owner_drop_capability(share, node, fd, true);
+		if (!result && (open_flags & FUSE_OPEN_KILL_SUIDGID))
+			result = owner_kill_set_id(share, node, fd);
 		if (result) {
 			close(fd);
 			return result;

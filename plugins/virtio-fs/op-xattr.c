@@ -149,6 +149,8 @@ static int get(struct call *call, struct node *node)
 	if (!result) {
 		len = fgetxattr(fd, name, value, size);
 		result = len < 0 ? -errno : sized_reply(call, room, value, (size_t)len);
+		if (len >= 0 && !strcmp(name, OWNER_XATTR_CAPABILITY))
+			owner_gave_capability(call->share, node);
 	}
 	free(value);
 	close(fd);
@@ -229,6 +231,8 @@ static int set(struct call *call, struct node *node)
 		goto out;
 	if (fsetxattr(fd, name, value, in->size, (int)in->flags))
 		result = -errno;
+	else if (!strcmp(name, OWNER_XATTR_CAPABILITY))
+		owner_gave_capability(call->share, node);
 	quota_end(call->share, &charge);
 out:
 	free(value);

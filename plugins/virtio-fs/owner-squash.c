@@ -167,6 +167,7 @@ int owner_squash_created(struct share *share, const struct call *call, struct no
 	r = inherit(share, parent, &view);
 	if (r < 0)
 		return r;
+	atomic_store(&node->owner.no_capability, true);
 	/* Whose number it has now. */
 	owner_removed(share, stx);
 	record = record_of(share, stx, &view);
@@ -269,6 +270,8 @@ int owner_squash_set(struct share *share, struct node *node, int fd, uint32_t va
 	owners_lock(share->owners, node);
 	r = set_locked(share, node, fd, valid, uid, gid, mode);
 	owners_unlock(share->owners, node);
+	if (r == 0 && valid & (FATTR_UID | FATTR_GID))
+		r = owner_drop_capability(share, node, fd, true);
 	return r;
 }
 

@@ -63,6 +63,7 @@ struct owners {
 	pthread_mutex_t memory_lock;
 	void *memory;         /* tsearch(3) tree of struct memory_entry */
 	atomic_uint n_memory; /* changed under memory_lock */
+	atomic_uint capabilities; /* owner_capabilities() */
 };
 
 int owners_new(struct share *share, struct owners **out)
@@ -74,6 +75,7 @@ int owners_new(struct share *share, struct owners **out)
 		return -ENOMEM;
 	owners->uid = geteuid();
 	owners->gid = getegid();
+	atomic_init(&owners->capabilities, 1);
 	for (unsigned i = 0; i < N_LOCKS; i++)
 		pthread_mutex_init(&owners->locks[i], NULL);
 	pthread_mutex_init(&owners->memory_lock, NULL);
@@ -273,6 +275,52 @@ static int attribute_set(struct share *share, const struct node *node, int fd, c
 	if (opened)
 		close(fd);
 	return r;
+}
+
+static int capability_remove(struct share *share, const struct node *node, int fd, bool may_block)
+{
+	bool opened;
+	int r = 0;
+
+	fd = real_descriptor(share, node, fd, &opened);
+	if (fd < 0)
+		return fd == -EACCES ? 0 : fd;
+	/* Looked at first: that takes no turn in the file system's log. */
+	if (fgetxattr(fd, OWNER_XATTR_CAPABILITY, NULL, 0) < 0)
+		r = errno == ENODATA || errno == EOPNOTSUPP || errno == EACCES ? 0 : -errno;
+	else if (!may_block)
+		r = CALL_BLOCKS;
+	else if (fremovexattr(fd, OWNER_XATTR_CAPABILITY) < 0 && errno != ENODATA)
+		r = -errno;
+	if (opened)
+		close(fd);
+	return r;
+}
+
+int owner_drop_capability(struct share *share, struct node *node, int fd, bool may_block)
+{
+	int r;
+
+	if (share->options.owner != OWNER_SQUASH || !S_ISREG(node->type) || atomic_load(&node->owner.no_capability))
+		return 0;
+	/* Said before it is true: who gives it one meanwhile takes it back afterwards. */
+	atomic_store(&node->owner.no_capability, true);
+	r = capability_remove(share, node, fd, may_block);
+	if (r)
+		atomic_store(&node->owner.no_capability, false);
+	return r;
+}
+
+void owner_gave_capability(struct share *share, struct node *node)
+{
+	atomic_store(&node->owner.no_capability, false);
+	if (share->options.owner == OWNER_SQUASH)
+		atomic_fetch_add(&share->owners->capabilities, 1);
+}
+
+unsigned owner_capabilities(const struct share *share)
+{
+	return share->options.owner == OWNER_SQUASH ? atomic_load(&share->owners->capabilities) : 0;
 }
 
 int owner_store_read(struct share *share, struct node *node, int fd, const struct statx *stx,

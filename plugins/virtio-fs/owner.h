@@ -21,6 +21,7 @@
 #include "plugins/virtio-fs/node.h"
 
 #define OWNER_XATTR "user.capsa.owner"
+#define OWNER_XATTR_CAPABILITY "user.capsa.x.security.capability" /* the guest's security.capability (op-xattr.c) */
 #define OWNER_XATTR_PREFIX                                                                        \
 	"user.capsa." /* all of these are ours: the guest neither sees nor sets them (op-xattr.c) \
 	               */
@@ -74,5 +75,16 @@ bool owner_remembers(const struct share *share);
 void owner_removed(struct share *share, const struct statx *stx);
 /* Someone wrote to the file or cut it: set-id bits go (FUSE_HANDLE_KILLPRIV_V2). Cheap where it has none. */
 int owner_kill_set_id(struct share *share, struct node *node, int fd);
+/*
+ * The same, and a chown: the file's capabilities go, whoever did it (the guest's kernel leaves that to us, too). With
+ * OWNER_HOST the host's kernel does it; with OWNER_SQUASH they are an attribute that it knows nothing of (op-xattr.c).
+ * Known to have none it costs no system call. 0, -errno, or CALL_BLOCKS where it must be removed and `may_block` is
+ * false.
+ */
+int owner_drop_capability(struct share *share, struct node *node, int fd, bool may_block);
+/* The guest has just given it one, or was told of one. */
+void owner_gave_capability(struct share *share, struct node *node);
+/* Changes with each of these: as long as it is the same, a file without one has none. Always 0: nothing to drop here. */
+unsigned owner_capabilities(const struct share *share);
 
 #endif

@@ -21,7 +21,11 @@
  * ones (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do
  * (op-file.c).
  *
- * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
+ * DATA (READ, WRITE) that are not in the host's memory are waited for on the loop as well where nothing else of the
+ * guest's waits or is under way, and the loop is the instance's own: then a worker would have nothing to do beside it.
+ * One request is popped ahead to know that. Where several are there, workers serve them side by side.
+ *
+ * SESSIONS. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
  *
  * RESET. Workers write into guest memory, which is the guest's own again as soon as reset() has returned. So reset()
@@ -78,7 +82,8 @@ struct lane {
 	struct fs *fs;
 	unsigned queue;
 	struct capsa_deferred *finish; /* on the queue's loop */
-	bool on_home;                  /* the queue's loop is the home loop; the loop's */
+	bool on_home;                  /* the queue's loop is the home loop; the loop's, as the next */
+	bool alone;                    /* nothing else of the guest's waits or is under way */
 
 	/* The loop's. */
 	struct call *spare;
@@ -99,6 +104,7 @@ struct fs {
 	pthread_rwlock_t session;
 	pthread_mutex_t hurrying; /* the generation stays as it is meanwhile */
 	atomic_uint generation;
+	atomic_uint n_jobs; /* submitted, and not finished yet */
 };
 
 /* ---- calls and lanes ---- */
@@ -238,10 +244,10 @@ static void run_blocking(struct fs *fs, struct call *call)
 	}
 	if (call->generation == atomic_load(&fs->generation)) {
 		call->may_block = true;
-		call->on_loop = false;
+		call->is_brief = false;
 		call->replied = 0;
 		call->result = call->operation->run(call);
-		if (call->result == CALL_BLOCKS || call->result == CALL_WAITS)
+		if (call->result == CALL_BLOCKS)
 			call->result = -EIO; /* an operation's fault */
 	}
 	pthread_rwlock_unlock(&fs->session);
@@ -275,6 +281,7 @@ static void work(void *ctx)
 	drop_umask(&lane->fs->share);
 	run_blocking(lane->fs, call);
 	call->next = NULL;
+	atomic_fetch_sub(&lane->fs->n_jobs, 1);
 	pthread_mutex_lock(&lane->lock);
 	*lane->finished_end = call;
 	lane->finished_end = &call->next;
@@ -313,18 +320,18 @@ static void pace_note(struct pace *pace, int64_t ns)
 	pace->suspect = SLOW_CALLS;
 }
 
-/* What may wait, but not for long. The result, or CALL_BLOCKS or CALL_WAITS. */
+/* What may wait, but not for long. The result, or CALL_BLOCKS. */
 static int run_brief(struct lane *lane, struct call *call)
 {
 	int64_t began;
 	int r;
 
-	if (pace_is_slow(&lane->brief))
+	if (!lane->alone && pace_is_slow(&lane->brief))
 		return CALL_BLOCKS;
 	if (!drop_umask(call->share))
 		return CALL_BLOCKS;
 	began = clock_now();
-	call->may_block = true;
+	call->may_block = call->is_brief = true;
 	call->replied = 0;
 	r = call->operation->run(call);
 	pace_note(&lane->brief, clock_now() - began);
@@ -343,6 +350,17 @@ static int run_quick(struct lane *lane, struct call *call)
 	return r;
 }
 
+/* What waits for data. The result, or CALL_BLOCKS. */
+static int run_alone(struct lane *lane, struct call *call)
+{
+	/* A loop that is the instance's own: nobody else's device stands still. */
+	if (!lane->alone || !lane->on_home || gettid() == getpid())
+		return CALL_BLOCKS;
+	call->may_block = call->is_brief = true;
+	call->replied = 0;
+	return call->operation->run(call);
+}
+
 /* On the loop, as far as it goes without waiting for long. The result, or CALL_BLOCKS. */
 static int run_here(struct lane *lane, struct call *call)
 {
@@ -355,15 +373,16 @@ static int run_here(struct lane *lane, struct call *call)
 		return CALL_BLOCKS;
 	if (call->operation->alone ? pthread_rwlock_trywrlock(&fs->session) : pthread_rwlock_tryrdlock(&fs->session))
 		return CALL_BLOCKS;
-	call->on_loop = true;
 	if (where != ON_BRIEF) {
 		call->may_block = false;
 		r = where == TRY_QUICK ? run_quick(lane, call) : call->operation->run(call);
 	}
 	if (r == CALL_BLOCKS && (where == ON_BRIEF || where == TRY_BRIEF))
 		r = run_brief(lane, call);
+	if (r == CALL_BLOCKS && (where == TRY_DATA || where == TRY_QUICK))
+		r = run_alone(lane, call);
 	pthread_rwlock_unlock(&fs->session);
-	return r == CALL_WAITS ? CALL_BLOCKS : r;
+	return r;
 }
 
 /* One request that was just popped, into a call of this lane. */
@@ -383,12 +402,14 @@ static void serve(struct lane *lane, struct call *call, struct capsa_request *re
 		r = CALL_NO_REPLY;
 	if (r == CALL_BLOCKS) {
 		call->at_home = lane->on_home;
+		atomic_fetch_add(&fs->n_jobs, 1);
 		r = share->host->job_submit(share->dev, work, lane->on_home ? on_done_at_home : on_done_elsewhere,
 		                            call);
 		if (r == 0) {
 			counter_add(share->counters.worker_requests, 1);
 			return;
 		}
+		atomic_fetch_sub(&fs->n_jobs, 1);
 	}
 	call->result = r;
 	complete(call);
@@ -400,24 +421,35 @@ static void queue_notify(void *self, unsigned queue)
 	struct fs *fs = self;
 	struct share *share = &fs->share;
 	struct lane *lane = &fs->lanes[queue];
+	struct capsa_request *request;
+	struct call *call;
+	bool may_go_on = true;
 	uint64_t bytes = 0;
+	unsigned n;
 
 	lane->on_home = pthread_equal(fs->home, pthread_self());
-	for (unsigned n = 0; n < BUDGET_REQUESTS && bytes < BUDGET_BYTES; n++) {
-		struct call *call = call_take(lane);
-		struct capsa_request *request;
+	call = call_take(lane);
+	request = call ? share->host->queue_pop(share->dev, queue) : NULL;
+	for (n = 1; request; n++) {
+		/* One is popped ahead, to know whether somebody would wait for this one. */
+		struct call *next_call = NULL;
+		struct capsa_request *next = NULL;
 
-		if (!call)
-			return;
-		request = share->host->queue_pop(share->dev, queue);
-		if (!request) {
-			call_put_back(lane, call);
-			return;
-		}
 		bytes += request->readable_bytes + request->writable_bytes;
+		may_go_on = n < BUDGET_REQUESTS && bytes < BUDGET_BYTES;
+		if (may_go_on)
+			next_call = call_take(lane);
+		if (next_call)
+			next = share->host->queue_pop(share->dev, queue);
+		lane->alone = next_call && !next && atomic_load(&fs->n_jobs) == 0;
 		serve(lane, call, request);
+		call = next_call;
+		request = next;
 	}
-	share->host->queue_again(share->dev, queue);
+	if (call)
+		call_put_back(lane, call);
+	if (!may_go_on)
+		share->host->queue_again(share->dev, queue);
 }
 
 static int activate(void *self, uint64_t features)
@@ -541,7 +573,7 @@ static int make_window(struct share *share)
 
 	if (r == -E2BIG) {
 		share->host->error(share->dev,
-		                   "dax is %" PRIu64 " MiB, which all in all may take more mappings than this host allows "
+		                   "dax is %" PRIu64 " MiB, which in all may take more mappings than this host allows "
 		                   "(vm.max_map_count); give less, or raise it with sysctl",
 		                   share->options.dax >> 20);
 		return -1;

@@ -59,7 +59,7 @@
 #define NO_HANDLE UINT64_MAX
 #define SLOT_MAPPINGS 2u
 #define USUAL_MAPPINGS 65530u /* Linux' DEFAULT_MAX_MAP_COUNT */
-#define REMOVE_MAX 4096u /* ranges of one REMOVEMAPPING; Linux sends up to 256 */
+#define REMOVE_MAX 4096u      /* ranges of one REMOVEMAPPING; Linux sends up to 256 */
 
 struct slot {
 	uint64_t node; /* 0: nothing is mapped */

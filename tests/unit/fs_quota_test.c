@@ -285,6 +285,26 @@ static void a_file_with_another_name_is_not_gone(void **state)
 	fs_end(&client);
 }
 
+/* Owners that the host does not have are kept in an attribute, which may take a block of the disk. */
+static void an_owner_counts_as_what_it_takes(void **state)
+{
+	struct fs_client client;
+	uint64_t node, fh;
+
+	(void)state;
+	fs_begin(&client, NULL, "owner = \"squash\"; max_bytes = \"1M\";");
+	fs_host_file(&client, "there", "text", 0644);
+	assert_int_equal(fs_walk(&client, "there", &node), 0);
+	assert_int_equal(fs_chown(&client, node, 7, 7), 0);
+	assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "f", O_RDWR, 0644, &node, &fh), 0);
+	fill(&client, node, fh, 2 * MIB, 4 * KIB);
+	fs_release(&client, node, fh);
+	assert_int_equal(fs_chown(&client, node, 8, 8), -EDQUOT);
+	assert_int_equal(fs_truncate(&client, node, 0), 0);
+	assert_int_equal(fs_chown(&client, node, 8, 8), 0);
+	fs_end(&client);
+}
+
 static void a_tmpfile_that_is_linked_counts_as_any(void **state)
 {
 	struct fs_client client;
@@ -504,6 +524,7 @@ int main(void)
 		cmocka_unit_test(holes_count_when_they_are_filled),
 		cmocka_unit_test(every_other_way_of_adding_counts),
 		cmocka_unit_test(a_file_with_another_name_is_not_gone),
+		cmocka_unit_test(an_owner_counts_as_what_it_takes),
 		cmocka_unit_test(a_tmpfile_that_is_linked_counts_as_any),
 		cmocka_unit_test(every_kind_of_inode_counts_and_is_given_back),
 		cmocka_unit_test(what_was_there_before_is_not_credit_beyond_the_limit),

@@ -331,6 +331,96 @@ static void what_may_not_be_read_has_none(void **state)
 	fs_end(&client);
 }
 
+static bool has_capability(struct fs_client *client, uint64_t node)
+{
+	ssize_t n = fs_getxattr(client, node, "security.capability", NULL, 0);
+
+	assert_true(n == 3 || n == -ENODATA);
+	return n == 3;
+}
+
+static int write_it(struct fs_client *client, uint64_t node, uint64_t fh)
+{
+	return fs_write(client, node, fh, "x", 1, 0) == 1 ? 0 : -EIO;
+}
+
+static int cut_it(struct fs_client *client, uint64_t node, uint64_t fh)
+{
+	(void)fh;
+	return fs_truncate(client, node, 2);
+}
+
+static int cut_it_at_open(struct fs_client *client, uint64_t node, uint64_t fh)
+{
+	int r = fs_open(client, node, O_RDWR | O_TRUNC, &fh);
+
+	return r < 0 ? r : fs_release(client, node, fh);
+}
+
+static int give_it_away(struct fs_client *client, uint64_t node, uint64_t fh)
+{
+	(void)fh;
+	return fs_chown(client, node, 7, 7);
+}
+
+static int allocate_it(struct fs_client *client, uint64_t node, uint64_t fh)
+{
+	return fs_fallocate(client, node, fh, 0, 0, 4096);
+}
+
+static int copy_into_it(struct fs_client *client, uint64_t node, uint64_t fh)
+{
+	ssize_t n = fs_copy_file_range(client, node, fh, 0, node, fh, 1 << 20, 1);
+
+	return n < 0 ? (int)n : 0;
+}
+
+/* FUSE_HANDLE_KILLPRIV_V2: a changed file has no capabilities; its set-id bits only root's changes leave. */
+static void capabilities_go_with_every_change(void **state)
+{
+	static int (*const changes[])(struct fs_client *client, uint64_t node, uint64_t fh) = {
+		write_it, cut_it, cut_it_at_open, give_it_away, allocate_it, copy_into_it,
+	};
+	struct fs_client client;
+	struct fuse_attr attr;
+	uint64_t node, fh, before;
+
+	(void)state;
+	fs_begin(&client, NULL, SQUASH);
+	for (unsigned i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		char name[8];
+
+		snprintf(name, sizeof name, "f%u", i);
+		fs_host_file(&client, name, "text", 0644);
+		assert_int_equal(fs_lookup(&client, FUSE_ROOT_ID, name, &node, NULL), 0);
+		assert_int_equal(fs_open(&client, node, O_RDWR, &fh), 0);
+		for (unsigned round = 0; round < 3; round++) {
+			assert_int_equal(fs_setxattr(&client, node, "security.capability", "cap", 3, 0), 0);
+			assert_true(has_capability(&client, node));
+			assert_int_equal(changes[i](&client, node, fh), 0);
+			assert_false(has_capability(&client, node));
+		}
+		assert_int_equal(fs_release(&client, node, fh), 0);
+	}
+	/* What has none is written on the loop, as ever. */
+	assert_int_equal(fs_open(&client, node, O_RDWR, &fh), 0);
+	before = fs_counter(&client, "worker_requests");
+	assert_int_equal(write_it(&client, node, fh), 0);
+	assert_int_equal(fs_counter(&client, "worker_requests"), before);
+	for (unsigned uid = 0; uid < 2; uid++) {
+		for (unsigned i = 4; i < 6; i++) {
+			assert_int_equal(fs_chmod(&client, node, 04755), 0);
+			client.uid = uid;
+			assert_int_equal(changes[i](&client, node, fh), 0);
+			client.uid = 0;
+			assert_int_equal(fs_getattr(&client, node, &attr), 0);
+			assert_int_equal(attr.mode & 07777, uid ? 0755 : 04755);
+		}
+	}
+	assert_int_equal(fs_release(&client, node, fh), 0);
+	fs_end(&client);
+}
+
 /* The loop does not wait, nor is the guest told to come back: a worker waits. */
 static void a_lease_of_another_process_is_waited_for_by_a_worker(void **state)
 {
@@ -410,6 +500,7 @@ int main(void)
 		cmocka_unit_test(a_links_attributes_are_not_its_targets),
 		cmocka_unit_test(without_the_option_the_guest_need_not_ask_again),
 		cmocka_unit_test(what_may_not_be_read_has_none),
+		cmocka_unit_test(capabilities_go_with_every_change),
 		cmocka_unit_test(a_lease_of_another_process_is_waited_for_by_a_worker),
 	};
 
