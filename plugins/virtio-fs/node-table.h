@@ -16,6 +16,7 @@
 #include "plugins/virtio-fs/node.h"
 
 #define NODES_MAX (UINT32_C(1) << 22) /* some 300 bytes each, and the kernel's */
+#define DEVICES_MAX 256u                     /* that are told apart in a share: struct node, device */
 #define NODE_STATX (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
 /*
@@ -58,6 +59,8 @@ struct node_table {
 	uint64_t nodes;
 	struct index by_inode, by_name;
 	struct slot *oldest, *newest;
+	uint64_t devices[DEVICES_MAX]; /* struct identity, dev */
+	unsigned n_devices;
 	atomic_bool no_cached;       /* the kernel has no RESOLVE_CACHED, or may not be asked */
 	uint64_t descriptors, limit; /* without the root's, which is the share's */
 };

@@ -293,6 +293,21 @@ static struct slot *slot_new(struct node_table *table, const struct identity *is
 	return slot;
 }
 
+/* struct node, device. All that are too many are the last. */
+static uint8_t device_index(struct node_table *table, uint64_t dev)
+{
+	unsigned i;
+
+	for (i = 0; i < table->n_devices; i++)
+		if (table->devices[i] == dev)
+			return (uint8_t)i;
+	if (i == DEVICES_MAX)
+		return DEVICES_MAX - 1;
+	table->devices[i] = dev;
+	table->n_devices++;
+	return (uint8_t)i;
+}
+
 /*
  * What was opened becomes a node, or turns out to be one. Takes over `fd`, which counts. `name` NULL: it has none. 0 or
  * -errno.
@@ -317,6 +332,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 		slot = slot_new(table, &is, &err);
 		if (slot) {
 			slot->node.storage = storage;
+			slot->node.device = same ? parent->node.device : device_index(table, is.dev);
 			slot->node.is_submount = parent && !same && S_ISDIR(slot->node.type);
 		}
 	}
@@ -556,6 +572,7 @@ int node_table_new(struct share *share, struct node_table **out)
 	assert(table->root->node.id == FUSE_ROOT_ID);
 	table->root->node.fd = share->root;
 	table->root->node.storage = fd_storage(share->root);
+	table->root->node.device = device_index(table, is.dev);
 	*out = table;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct node {
 	mode_t type;      /* S_IFMT of the host's inode: S_IFREG, S_IFDIR, ... */
 	bool is_submount; /* a directory of another file system than that which it was found in */
 	enum storage storage;
+	uint8_t device; /* which of the share's file systems it is on, in the order in which they were met; root: 0 */
 	/* Valid while it is held. */
 	int fd; /* O_PATH | O_NOFOLLOW */
 
@@ -55,6 +56,16 @@ struct node {
 		bool is_settled;
 	} opened;
 };
+
+/*
+ * The inode number that the guest gets for `ino`, a number of the node's file system. Where the guest does not see that
+ * there are several (options.hide_submounts), all have one st_dev, so their numbers must differ: which one it is goes
+ * into the upper bits, which hardly any file system uses. The shared directory's own numbers stay as they are.
+ */
+static inline uint64_t node_inode_number(const struct share *share, const struct node *node, uint64_t ino)
+{
+	return share->flags & FUSE_SUBMOUNTS ? ino : ino ^ (uint64_t)node->device << 56;
+}
 
 /* Whether it is the host's kernel that answers there. */
 static inline bool node_is_kernel(const struct node *node)
