@@ -549,7 +549,8 @@ int node_table_new(struct share *share, struct node_table **out)
 		return -ENOMEM;
 	pthread_mutex_init(&table->lock, NULL);
 	table->n_places = 1;
-	table->limit = descriptors_for_nodes();
+	descriptors_join();
+	table->limit = table->most = descriptors_for_nodes();
 	if (getrandom(&table->seed, sizeof table->seed, GRND_NONBLOCK) != (ssize_t)sizeof table->seed)
 		table->seed = (uintptr_t)table;
 	table->room = FIRST_PLACES;
@@ -609,6 +610,7 @@ void node_table_free(struct node_table *table)
 	free(table->places);
 	pthread_mutex_destroy(&table->lock);
 	free(table);
+	descriptors_leave();
 }
 
 void node_table_count(struct node_table *table, uint64_t *nodes, uint64_t *descriptors)
