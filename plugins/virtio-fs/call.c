@@ -92,10 +92,10 @@ int call_begin(struct call *call, struct share *share, struct capsa_request *req
 	call->share = share;
 	call->request = request;
 	call->operation = NULL;
-	call->may_block = false;
+	call->may_block = call->on_loop = call->is_quick = false;
 	call->names[0] = call->names[1] = NULL;
 	call->payload = call->payload_len = 0;
-	call->replied = 0;
+	call->replied = call->forgotten = 0;
 	if (read_bytes(call, 0, &call->in, HEADER) != HEADER)
 		return -EPROTO;
 	if (call->in.len < HEADER || call->in.len > request->readable_bytes)

@@ -11,7 +11,9 @@
  * WHERE IT RUNS. dispatch.c says for each opcode: on the loop; on a worker; or "try": first on the loop with
  * call->may_block false, where it does what it can without waiting for a disk, and says CALL_BLOCKS when it cannot:
  * then it runs once more, from its beginning, on a worker with may_block true. Whatever it did before CALL_BLOCKS must
- * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c).
+ * have no effect. Brief operations need no worker while the shared directory answers quickly (virtio-fs.c): they run on
+ * the loop with may_block true, unless there are quotas, whose locks others hold for long. What turns out to wait for
+ * somebody else they leave to a worker nevertheless, by CALL_WAITS or CALL_BLOCKS (call_may_wait()).
  *
  * A call belongs to one thread at a time: loop -> worker -> home loop (done) -> its queue's loop, which completes it.
  */
@@ -25,6 +27,7 @@
 
 #define CALL_BLOCKS 1   /* "try" operations on a loop: run me on a worker */
 #define CALL_NO_REPLY 2 /* FORGET and the like: completed with nothing written */
+#define CALL_WAITS 3    /* as CALL_BLOCKS, also of a brief operation: this one is not brief */
 
 #define CALL_ARGS_MAX 128u                       /* the biggest fixed argument struct (SETATTR: 88) */
 #define CALL_TEXT_MAX (PATH_MAX + NAME_MAX + 2u) /* SYMLINK: name and target; others two names */
@@ -38,6 +41,8 @@ struct call {
 	const struct operation *operation;
 	unsigned generation; /* of the activation: resets make older calls void */
 	bool may_block;
+	bool on_loop;  /* with may_block: for a little while only; CALL_BLOCKS and CALL_WAITS are no fault then */
+	bool is_quick; /* TRY_QUICK, on a loop: those before it were not held up */
 
 	struct fuse_in_header in; /* copy; in.len was checked against what is there */
 	union {
@@ -49,7 +54,8 @@ struct call {
 	char text[CALL_TEXT_MAX];
 	size_t payload, payload_len; /* what follows args and names: offset in the readable buffers, bytes */
 
-	size_t replied; /* bytes behind fuse_out_header so far */
+	size_t replied;   /* bytes behind fuse_out_header so far */
+	size_t forgotten; /* nodes of a BATCH_FORGET so far: what it has done before CALL_BLOCKS stays done */
 
 	/* virtio-fs.c's: where it came from, what it came to, the lists it is on */
 	unsigned lane;
@@ -64,6 +70,12 @@ struct call {
  * not even a header, there is nobody to answer.
  */
 int call_begin(struct call *call, struct share *share, struct capsa_request *request);
+
+/* Whether it may wait for somebody, not only for a disk: it is on a worker. */
+static inline bool call_may_wait(const struct call *call)
+{
+	return call->may_block && !call->on_loop;
+}
 
 /* The fixed arguments as their struct. */
 #define call_args(call, type) ((const type *)(const void *)(call)->args.bytes)

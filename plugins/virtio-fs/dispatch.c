@@ -7,8 +7,10 @@
  *
  * WHERE. "Try" are those whose common case is in the host's caches; they run on the loop without waiting as far as that
  * can be known, and elsewhere for the rest. "Brief" is what waits for one directory's blocks or one inode's at most. A
- * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick
- * (virtio-fs.c); what waits for data, for a flush or for somebody else goes to a worker at once.
+ * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick, but
+ * with quotas, and but for the process' first thread (virtio-fs.c); "quick" is the same of writing into the host's page
+ * cache. "Worker" are those that wait for the disk by their nature. Whether it is somebody else that would be waited
+ * for (a lock, a lease) is found out on the loop, where there is a way to ask.
  */
 #include "plugins/virtio-fs/operations.h"
 
@@ -25,7 +27,7 @@ static const struct operation operations[] = {
 	OP(FORGET,          op_forget,          sizeof(struct fuse_forget_in),        NO_NAME,         TRY_LOOP,  false),
 	OP(BATCH_FORGET,    op_batch_forget,    sizeof(struct fuse_batch_forget_in),  NO_NAME,         TRY_LOOP,  false),
 	OP(GETATTR,         op_getattr,         sizeof(struct fuse_getattr_in),       NO_NAME,         TRY_BRIEF, false),
-	OP(SETATTR,         op_setattr,         sizeof(struct fuse_setattr_in),       NO_NAME,         TRY_LOOP,  true),
+	OP(SETATTR,         op_setattr,         sizeof(struct fuse_setattr_in),       NO_NAME,         TRY_BRIEF, true),
 	OP(READLINK,        op_readlink,        0,                                    NO_NAME,         TRY_BRIEF, false),
 	OP(SYMLINK,         op_symlink,         0,                                    NAME_AND_TARGET, ON_BRIEF,  true),
 	OP(MKNOD,           op_mknod,           sizeof(struct fuse_mknod_in),         ONE_NAME,        ON_BRIEF,  true),
@@ -40,7 +42,7 @@ static const struct operation operations[] = {
 	/* Linux sends "/" for a name, which says nothing. */
 	OP(TMPFILE,         op_tmpfile,         sizeof(struct fuse_create_in),        NO_NAME,         ON_BRIEF,  true),
 	OP(READ,            op_read,            sizeof(struct fuse_read_in),          NO_NAME,         TRY_LOOP,  false),
-	OP(WRITE,           op_write,           sizeof(struct fuse_write_in),         NO_NAME,         TRY_LOOP,  true),
+	OP(WRITE,           op_write,           sizeof(struct fuse_write_in),         NO_NAME,         TRY_QUICK, true),
 	OP(STATFS,          op_statfs,          0,                                    NO_NAME,         TRY_BRIEF, false),
 	OP(RELEASE,         op_release,         sizeof(struct fuse_release_in),       NO_NAME,         TRY_BRIEF, false),
 	OP(FLUSH,           op_flush,           sizeof(struct fuse_flush_in),         NO_NAME,         TRY_LOOP,  false),

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plugins/virtio-fs/owner.h"
 
@@ -33,12 +34,19 @@ static uint64_t seconds_valid(const struct share *share)
 	return 0;
 }
 
-static int fill(struct call *call, struct node *node, int fd, const struct statx *stx, struct fuse_attr *attr)
+int attr_fill(struct call *call, struct node *node, int fd, const struct statx *stx, struct fuse_attr *attr)
 {
 	struct share *share = call->share;
-	int rc = owner_attributes(share, node, fd, stx, attr);
+	int rc = owner_attributes(share, node, fd, stx, attr), opened;
 
-	if (rc < 0)
+	if (rc == -EAGAIN) {
+		rc = owner_wait(call, node, &opened);
+		if (rc == 0) {
+			rc = owner_attributes(share, node, opened, stx, attr);
+			close(opened);
+		}
+	}
+	if (rc != 0)
 		return rc;
 	attr->flags = 0;
 	if (node->is_submount && share->flags & FUSE_SUBMOUNTS)
@@ -53,7 +61,7 @@ int entry_fill(struct call *call, struct node *node, int fd, const struct statx 
 	memset(entry, 0, sizeof *entry);
 	entry->nodeid = node->id;
 	entry->entry_valid = entry->attr_valid = seconds_valid(call->share);
-	return fill(call, node, fd, stx, &entry->attr);
+	return attr_fill(call, node, fd, stx, &entry->attr);
 }
 
 int entry_reply(struct call *call, struct node *node, const struct statx *stx)
@@ -63,7 +71,7 @@ int entry_reply(struct call *call, struct node *node, const struct statx *stx)
 
 	if (rc == 0)
 		rc = call_reply(call, &entry, sizeof entry);
-	if (rc < 0)
+	if (rc != 0)
 		node_forget(call->share, node->id, 1);
 	return rc;
 }
@@ -71,9 +79,9 @@ int entry_reply(struct call *call, struct node *node, const struct statx *stx)
 int attr_reply(struct call *call, struct node *node, int fd, const struct statx *stx)
 {
 	struct fuse_attr_out out = { .attr_valid = seconds_valid(call->share) };
-	int rc = fill(call, node, fd, stx, &out.attr);
+	int rc = attr_fill(call, node, fd, stx, &out.attr);
 
-	return rc < 0 ? rc : call_reply(call, &out, sizeof out);
+	return rc != 0 ? rc : call_reply(call, &out, sizeof out);
 }
 
 int entry_reply_none(struct call *call)

@@ -18,16 +18,20 @@ int call_node(struct call *call, struct node **out);
 
 /*
  * Fills what LOOKUP, READDIRPLUS, MKNOD, CREATE ... answer. `node` is held; `fd` >= 0: an open one of the same inode.
- * `stx` as node_lookup() gave it. -errno: nobody can say what the guest's attributes are (owner_attributes()).
+ * `stx` as node_lookup() gave it. -errno: nobody can say what the guest's attributes are (owner_attributes());
+ * CALL_BLOCKS: not without waiting for another process.
  */
 int entry_fill(struct call *call, struct node *node, int fd, const struct statx *stx, struct fuse_entry_out *entry);
 
 /*
- * Appends the entry of a node that node_lookup() or node_adopt() gave: 0, and the guest owns that look-up; or -errno:
- * the look-up is taken away again. The caller's hold stays the caller's (node_put()) either way. CREATE appends its
+ * Appends the entry of a node that node_lookup() or node_adopt() gave: 0, and the guest owns that look-up; or -errno or
+ * CALL_BLOCKS: the look-up is taken away again. The caller's hold stays the caller's (node_put()) either way. CREATE appends its
  * fuse_open_out behind it and sees to it beforehand that there is room for both (call_reply_left()).
  */
 int entry_reply(struct call *call, struct node *node, const struct statx *stx);
+
+/* The attributes alone. */
+int attr_fill(struct call *call, struct node *node, int fd, const struct statx *stx, struct fuse_attr *attr);
 
 /* Appends fuse_attr_out: what GETATTR and SETATTR answer. */
 int attr_reply(struct call *call, struct node *node, int fd, const struct statx *stx);

@@ -309,8 +309,8 @@ static uint8_t device_index(struct node_table *table, uint64_t dev)
 }
 
 /*
- * What was opened becomes a node, or turns out to be one. Takes over `fd`, which counts. `name` NULL: it has none. 0 or
- * -errno.
+ * What was opened becomes a node, or turns out to be one. Takes over `fd`, which counts; < 0: it was looked at by its
+ * name only. `name` NULL: it has none. 0 or -errno.
  */
 static int enter(struct node_table *table, struct slot *parent, const char *name, int fd, const struct statx *stx,
                  struct node **out)
@@ -323,7 +323,8 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_inode(table, &is, inode_hash(table, &is));
-	if (slot && !identity_equal(&slot->is, &is)) { /* its number was given to another */
+	if (slot && (!identity_equal(&slot->is, &is) ||
+	             slot->node.type != (stx->stx_mode & S_IFMT))) { /* its number was given to another */
 		index_remove(&table->by_inode, &slot->by_inode);
 		slot->has_inode = false;
 		slot = NULL;
@@ -339,7 +340,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 	if (slot) {
 		slot_hold(table, slot);
 		slot->lookups++;
-		if (slot->node.fd < 0) {
+		if (slot->node.fd < 0 && fd >= 0) {
 			slot->node.fd = fd;
 			fd = -1;
 		}
@@ -405,6 +406,33 @@ int node_lookup(struct share *share, struct node *parent, const char *name, stru
 int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
 {
 	return look_up(share, parent, name, OPEN_CACHED, out, stx);
+}
+
+/*
+ * A directory is opened all the same: the guest's processes may stand in it, without a request that would open it, when
+ * the host moves it. So is what has no birth time, since its number may be given to another, and what is on another
+ * mount, which nobody would keep from being unmounted.
+ */
+static bool may_stay_closed(const struct slot *parent, const struct statx *stx)
+{
+	const struct identity is = identity_of(stx);
+
+	return !S_ISDIR(stx->stx_mode) && stx->stx_mask & STATX_BTIME && is.mnt && same_mount(&is, &parent->is);
+}
+
+int node_lookup_listed(struct share *share, struct node *parent, const char *name, struct node **out, struct statx *stx)
+{
+	struct slot *dir = slot_of(parent);
+	int rc;
+
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	rc = fd_statx(parent->fd, name, stx);
+	if (rc < 0)
+		return rc;
+	if (may_stay_closed(dir, stx))
+		return enter(share->nodes, dir, name, -1, stx, out);
+	return look_up(share, parent, name, OPEN_ANY, out, stx);
 }
 
 int node_adopt(struct share *share, struct node *parent, const char *name, int fd, struct node **out, struct statx *stx)
@@ -476,31 +504,30 @@ void node_put(struct share *share, struct node *node)
 	slot_put(share->nodes, slot_of(node));
 }
 
-/* Whether the node goes with these look-ups, and its descriptor may be the last that keeps a removed file. */
-static bool ends_a_removed_one(const struct node_table *table, const struct slot *slot, uint64_t n)
+/* Forgotten n times more, it goes, and the descriptor of something without a name with it. */
+static bool forget_closes(const struct node_table *table, const struct slot *slot, uint64_t n)
 {
-	return slot != table->root && !slot->name && slot->node.fd >= 0 && slot->lookups <= n && !slot->holds &&
-	       !slot->children;
+	return n >= slot->lookups && !slot->holds && !slot->children && slot != table->root && !slot->name &&
+	       slot->node.fd >= 0;
 }
 
-static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_block)
+static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_close)
 {
 	struct node_table *table = share->nodes;
 	struct slot *slot, *dead = NULL;
+	bool done = true;
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_id(table, id);
-	if (slot && !may_block && ends_a_removed_one(table, slot, n)) {
-		pthread_mutex_unlock(&table->lock);
-		return false;
-	}
-	if (slot) {
+	if (slot && !may_close && forget_closes(table, slot, n)) {
+		done = false;
+	} else if (slot) {
 		slot->lookups -= n < slot->lookups ? n : slot->lookups;
 		slot_settle(table, slot, &dead);
 	}
 	pthread_mutex_unlock(&table->lock);
 	slots_bury(dead);
-	return true;
+	return done;
 }
 
 void node_forget(struct share *share, uint64_t id, uint64_t n)
@@ -508,7 +535,7 @@ void node_forget(struct share *share, uint64_t id, uint64_t n)
 	forget(share, id, n, true);
 }
 
-bool node_try_forget(struct share *share, uint64_t id, uint64_t n)
+bool node_forget_quickly(struct share *share, uint64_t id, uint64_t n)
 {
 	return forget(share, id, n, false);
 }

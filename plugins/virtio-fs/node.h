@@ -11,7 +11,8 @@
  * which all shares of the process divide among them, the descriptor of the node that was used least recently is closed (never of one that is held, the root, or one that
  * has no name any more); the node keeps its parent and name, and is opened again when it is needed, by one step from
  * its parent, and only if what stands there is the same inode (device, inode, mount, type, birth time where the file
- * system has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again.
+ * system has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again. Files that were only listed
+ * (node_lookup_listed()) begin in that state.
  *
  * Locks: one mutex over the table. Any thread.
  */
@@ -102,15 +103,24 @@ int node_lookup(struct share *share, struct node *parent, const char *name, stru
 /* The same from what the host has in memory (RESOLVE_CACHED, Linux 5.12): -EAGAIN where it would have to read. */
 int node_lookup_cached(struct share *share, struct node *parent, const char *name, struct node **out,
                        struct statx *stx);
+/*
+ * The same for one of many names that are listed, most of which nobody will ask for again: where its inode can be told
+ * from any other later, it is not opened now, and *out may have no descriptor (fd < 0). node_get() opens it as one that
+ * was closed.
+ */
+int node_lookup_listed(struct share *share, struct node *parent, const char *name, struct node **out,
+                       struct statx *stx);
 /* The same for a descriptor that was just made in `parent` as `name` (O_PATH or not; NULL name: has none, a tmpfile).
  * It stays the caller's. */
 int node_adopt(struct share *share, struct node *parent, const char *name, int fd, struct node **out,
                struct statx *stx);
 /* Takes n look-ups away again (an entry that the guest was not told of, FORGET). Unknown ids: nothing. */
 void node_forget(struct share *share, uint64_t id, uint64_t n);
-/* The same without waiting. False, and nothing is done: it would let go of what has no name any more, whose blocks the
- * host then frees, however many these are. */
-bool node_try_forget(struct share *share, uint64_t id, uint64_t n);
+/*
+ * The same, unless this would close the descriptor of what has no name any more: it may be the last that holds a file,
+ * whose blocks are given back then. False: it would, and nothing was done.
+ */
+bool node_forget_quickly(struct share *share, uint64_t id, uint64_t n);
 
 /* The guest moved or removed a name: nodes remember where they stand. `to` NULL: removed. Parents are held. */
 void node_renamed(struct share *share, struct node *from, const char *from_name, struct node *to, const char *to_name,

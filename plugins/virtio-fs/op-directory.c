@@ -6,8 +6,8 @@
  * room, so that a piece is read once however small the guest's buffers are. The offset of an entry is the host's own
  * cookie (d_off), which file systems keep true while others create and remove: where the guest goes on exactly behind
  * what it was given last, the buffer goes on too, otherwise the host seeks there. READDIRPLUS looks each name up as
- * LOOKUP would; a name that cannot be looked up (it was removed just now) is given without a node, which a guest takes
- * as "ask when you need it".
+ * LOOKUP would, but opens what it finds only where that takes more than its attributes (OWNER_SQUASH); a name that
+ * cannot be looked up (it was removed just now) is given without a node, which a guest takes as "ask when you need it".
  */
 #include <dirent.h>
 #include <errno.h>
@@ -164,12 +164,17 @@ static void look_up(struct listing *listing, const char *name, struct fuse_diren
 	struct share *share = listing->call->share;
 	struct node *node;
 	struct statx stx;
-	int rc;
+	int rc = -ENOENT;
 
-	if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	    node_lookup(share, listing->node, name, &node, &stx) == 0) {
+	if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+		if (share->options.owner == OWNER_HOST)
+			rc = node_lookup_listed(share, listing->node, name, &node, &stx);
+		else
+			rc = node_lookup(share, listing->node, name, &node, &stx);
+	}
+	if (rc == 0) {
 		rc = entry_fill(listing->call, node, -1, &stx, entry);
-		if (rc < 0)
+		if (rc != 0)
 			node_forget(share, node->id, 1);
 		node_put(share, node);
 		if (rc == 0) {
@@ -252,6 +257,15 @@ static bool waits_for_nothing(const struct listing *listing, const struct handle
 	return d->ended || (!listing->plus && d->at < d->len);
 }
 
+/* On a loop nobody waits for a worker that lists. 0 or CALL_WAITS. */
+static int lock_handle(const struct call *call, struct handle *handle)
+{
+	if (call->on_loop)
+		return pthread_mutex_trylock(&handle->lock) ? CALL_WAITS : 0;
+	pthread_mutex_lock(&handle->lock);
+	return 0;
+}
+
 static int read_directory(struct call *call, bool plus)
 {
 	const struct fuse_read_in *in = call_args(call, struct fuse_read_in);
@@ -272,15 +286,13 @@ static int read_directory(struct call *call, bool plus)
 		return rc;
 	rc = handle_get(call->share, in->fh, HANDLE_DIRECTORY, &handle);
 	if (rc == 0) {
-		if (handle->node == listing.node->id) {
-			pthread_mutex_lock(&handle->lock);
+		rc = handle->node == listing.node->id ? lock_handle(call, handle) : -EBADF;
+		if (rc == 0) {
 			if (call->may_block || waits_for_nothing(&listing, handle, in->offset))
 				rc = list(&listing, handle, in->offset);
 			else
 				rc = CALL_BLOCKS;
 			pthread_mutex_unlock(&handle->lock);
-		} else {
-			rc = -EBADF;
 		}
 		handle_put(call->share, handle);
 	}

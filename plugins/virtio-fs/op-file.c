@@ -12,9 +12,9 @@
  *           the end would be taken for the end, so anything less goes to a worker, from the beginning. File systems
  *           without RWF_NOWAIT go to a worker, too, but for those that live in memory.
  *   WRITE   up to INLINE_WRITE_MAX on the loop, with RWF_NOWAIT where the file system has it for buffered writes (XFS
- *           and Btrfs do, ext4 does not: there a small write goes into the page cache on the loop). What is bigger, is
- *           to reach the disk at once, or needs the node's lock (quotas), goes to a worker: it may be held up for long
- *           when there are too many dirty pages.
+ *           and Btrfs do, ext4 does not). A bigger one, up to QUICK_WRITE_MAX, or any without RWF_NOWAIT, does as
+ *           long as those before it were quick (virtio-fs.c): when there are too many dirty pages it is held up for
+ *           long, and a worker's. So is what is to reach the disk at once, or needs the node's lock (quotas).
  *   others  on a worker.
  *
  * A reset does not wait for a copy of gigabytes: long operations go in pieces and look whether anybody wants the rest.
@@ -31,12 +31,13 @@
 #include "plugins/virtio-fs/quota.h"
 #include "plugins/virtio-fs/window.h"
 
-#define INLINE_READ_MAX (1u << 20)        /* bytes: the budget of one turn of a queue */
-#define INLINE_WRITE_MAX (64u << 10)      /* bytes: 10-20 us of copying, about what a worker's wake-up costs */
-#define COPY_PIECE (16ull << 20)          /* bytes of one copy_file_range(2) */
-#define COPY_MAX (256ull << 20)           /* bytes of one request; the guest asks for the rest by itself */
-#define FALLOCATE_PIECE (1ull << 30)      /* bytes of one fallocate(2), where it can be taken apart */
-#define WAITS_FOR_DISK (O_SYNC | O_DSYNC) /* open flags */
+#define INLINE_READ_MAX (1u << 20)          /* bytes: the budget of one turn of a queue */
+#define INLINE_WRITE_MAX (64u << 10)        /* bytes: 10-20 us of copying, about what a worker's wake-up costs */
+#define QUICK_WRITE_MAX (1u << 20)          /* bytes: as for reading, while the shared directory is quick */
+#define COPY_PIECE (16ull << 20)            /* bytes of one copy_file_range(2) */
+#define COPY_MAX (256ull << 20)             /* bytes of one request; the guest asks for the rest by itself */
+#define FALLOCATE_PIECE (1ull << 30)        /* bytes of one fallocate(2), where it can be taken apart */
+#define WAITS_FOR_DISK (O_SYNC | O_DSYNC)   /* open flags */
 
 /* Nobody wants the answer any more: the guest's driver let go of the device. */
 static bool is_void(const struct call *call)
@@ -205,6 +206,12 @@ static int write_back(struct call *call, struct node *node, size_t *done)
 	return r;
 }
 
+/* On a loop: nothing holds it up that we would hear of, there is memory only, or those before it were not held up. */
+static bool may_write_here(const struct call *call, const struct handle *handle)
+{
+	return call->is_quick || handle->storage == STORAGE_MEMORY || nowait_writes(call->share);
+}
+
 static int write_handle(struct call *call, const struct handle *handle)
 {
 	const struct fuse_write_in *in = call_args(call, struct fuse_write_in);
@@ -214,7 +221,7 @@ static int write_handle(struct call *call, const struct handle *handle)
 	size_t done = 0;
 	int r;
 
-	if (!call->may_block && (displaced || (handle->flags & WAITS_FOR_DISK)))
+	if (!call->may_block && (displaced || (handle->flags & WAITS_FOR_DISK) || !may_write_here(call, handle)))
 		return CALL_BLOCKS;
 	if (displaced || wants_node(share, in)) {
 		r = node_get(share, handle->node, &node);
@@ -246,7 +253,8 @@ int op_write(struct call *call)
 		return -EINVAL;
 	if (call_reply_left(call) < sizeof(struct fuse_write_out))
 		return -ERANGE;
-	if (!call->may_block && (in->size > INLINE_WRITE_MAX || (in->flags & WAITS_FOR_DISK) || share->quota))
+	if (!call->may_block && (in->size > (call->is_quick ? QUICK_WRITE_MAX : INLINE_WRITE_MAX) ||
+	                         (in->flags & WAITS_FOR_DISK) || share->quota))
 		return CALL_BLOCKS;
 	r = handle_get(share, in->fh, HANDLE_FILE, &handle);
 	if (r < 0)

@@ -47,36 +47,33 @@ int op_lookup(struct call *call)
 	return rc;
 }
 
-/* 0, or CALL_BLOCKS where nothing was done. */
-static int forget(struct call *call, uint64_t id, uint64_t n)
+/* The blocks of a big file that was removed are given back by a worker. */
+static bool forget(struct call *call, uint64_t id, uint64_t n)
 {
-	if (call->may_block)
-		node_forget(call->share, id, n);
-	else if (!node_try_forget(call->share, id, n))
-		return CALL_BLOCKS;
-	return 0;
+	if (!call->may_block)
+		return node_forget_quickly(call->share, id, n);
+	node_forget(call->share, id, n);
+	return true;
 }
 
 int op_forget(struct call *call)
 {
-	const uint64_t n = call_args(call, struct fuse_forget_in)->nlookup;
+	const struct fuse_forget_in *in = call_args(call, struct fuse_forget_in);
 
-	return forget(call, call->in.nodeid, n) == CALL_BLOCKS ? CALL_BLOCKS : CALL_NO_REPLY;
+	return forget(call, call->in.nodeid, in->nlookup) ? CALL_NO_REPLY : CALL_BLOCKS;
 }
-
-/*
- * What the loop has forgotten it takes off the call, so that a worker goes on where the loop came to: one that was
- * forgotten twice would be taken from under a guest that uses it.
- */
 
 int op_batch_forget(struct call *call)
 {
 	struct fuse_forget_one batch[FORGET_BATCH];
-	size_t left = call_args(call, struct fuse_batch_forget_in)->count, offset = 0;
+	size_t left = call_args(call, struct fuse_batch_forget_in)->count, offset;
 
 	/* The count is the guest's word, what there is to read is not. */
 	if (left > call->payload_len / sizeof *batch)
 		left = call->payload_len / sizeof *batch;
+	/* A worker goes on where the loop has stopped: forgotten twice is forgotten too often. */
+	offset = call->forgotten * sizeof *batch;
+	left -= call->forgotten;
 	while (left) {
 		size_t n = left < FORGET_BATCH ? left : FORGET_BATCH, i;
 
@@ -84,15 +81,9 @@ int op_batch_forget(struct call *call)
 		if (!n)
 			break;
 		for (i = 0; i < n; i++) {
-			if (forget(call, batch[i].nodeid, batch[i].nlookup) == CALL_BLOCKS) {
-				struct fuse_batch_forget_in rest = { .count = (uint32_t)(left - i) };
-
-				memcpy(call->args.bytes, &rest, sizeof rest);
-				offset += i * sizeof *batch;
-				call->payload += offset;
-				call->payload_len -= offset;
+			if (!forget(call, batch[i].nodeid, batch[i].nlookup))
 				return CALL_BLOCKS;
-			}
+			call->forgotten++;
 		}
 		offset += n * sizeof *batch;
 		left -= n;
@@ -104,7 +95,7 @@ int op_batch_forget(struct call *call)
 struct target {
 	struct node *node;
 	struct handle *handle; /* NULL: none */
-	int fd;                /* of the handle, or -1 */
+	int fd;                /* of the handle, another of the same file, or -1 */
 };
 
 static void target_put(struct call *call, struct target *target)
@@ -114,12 +105,13 @@ static void target_put(struct call *call, struct target *target)
 	node_put(call->share, target->node);
 }
 
-static int target_get(struct call *call, bool has_handle, uint64_t fh, struct target *target)
+/* `may_open`: also a node that has no descriptor, on the loop. */
+static int target_get(struct call *call, bool has_handle, uint64_t fh, bool may_open, struct target *target)
 {
 	int rc;
 
 	*target = (struct target){ .fd = -1 };
-	rc = call_node(call, &target->node);
+	rc = may_open ? node_get(call->share, call->in.nodeid, &target->node) : call_node(call, &target->node);
 	if (rc != 0 || !has_handle)
 		return rc;
 	rc = handle_get(call->share, fh, S_ISDIR(target->node->type) ? HANDLE_DIRECTORY : HANDLE_FILE, &target->handle);
@@ -144,7 +136,7 @@ int op_getattr(struct call *call)
 {
 	const struct fuse_getattr_in *in = call_args(call, struct fuse_getattr_in);
 	struct target target;
-	int rc = target_get(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh, &target);
+	int rc = target_get(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh, false, &target);
 
 	if (rc != 0)
 		return rc;
@@ -167,7 +159,7 @@ static int set_size(struct call *call, const struct target *target, uint64_t siz
 		return S_ISDIR(type) ? -EISDIR : -EINVAL;
 	if (size > INT64_MAX)
 		return -EFBIG;
-	if (fd < 0 || (target->handle->flags & O_ACCMODE) == O_RDONLY) {
+	if (fd < 0 || !target->handle || (target->handle->flags & O_ACCMODE) == O_RDONLY) {
 		fd = opened = share_open_node(share, target->node, O_WRONLY);
 		if (fd < 0)
 			return fd;
@@ -238,6 +230,20 @@ static int set_all(struct call *call, const struct target *target, const struct 
 	return rc;
 }
 
+/* The same where another process has a lease on the file, which it gives back first. */
+static int set_all_later(struct call *call, struct target *target, const struct fuse_setattr_in *in)
+{
+	const int had = target->fd;
+	int rc = owner_wait(call, target->node, &target->fd);
+
+	if (rc == 0) {
+		rc = set_all(call, target, in);
+		close(target->fd);
+	}
+	target->fd = had;
+	return rc;
+}
+
 int op_setattr(struct call *call)
 {
 	const struct fuse_setattr_in *in = call_args(call, struct fuse_setattr_in);
@@ -246,13 +252,16 @@ int op_setattr(struct call *call)
 
 	if (call->share->options.readonly)
 		return -EROFS;
-	/* Blocks of the file are given back, and somebody's lease may have to be broken first. */
-	if ((in->valid & FATTR_SIZE) && !call->may_block)
-		return CALL_BLOCKS;
-	rc = target_get(call, in->valid & FATTR_FH, in->fh, &target);
+	/* Blocks of the file are given back, and somebody's lease may have to be broken first. The rest is brief. */
+	if (!call->may_block)
+		return in->valid & FATTR_SIZE ? CALL_WAITS : CALL_BLOCKS;
+	/* A file that was listed only (READDIRPLUS) is opened again where it stands, which is brief. */
+	rc = target_get(call, in->valid & FATTR_FH, in->fh, true, &target);
 	if (rc != 0)
 		return rc;
 	rc = node_is_kernel(target.node) ? -EACCES : set_all(call, &target, in);
+	if (rc == -EAGAIN)
+		rc = set_all_later(call, &target, in);
 	if (rc == 0)
 		rc = reply_attributes(call, &target);
 	target_put(call, &target);
@@ -301,9 +310,9 @@ int op_access(struct call *call)
 		return rc;
 	rc = node_statx(node, -1, &stx);
 	if (rc == 0)
-		rc = owner_attributes(call->share, node, -1, &stx, &attr);
+		rc = attr_fill(call, node, -1, &stx, &attr);
 	node_put(call->share, node);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	if (mask & W_OK && call->share->options.readonly)
 		return -EROFS;
@@ -322,8 +331,12 @@ int op_statfs(struct call *call)
 	struct fuse_statfs_out out = { 0 };
 	struct node *node;
 	struct statfs st;
-	int rc = call_node(call, &node);
+	int rc;
 
+	/* May look through all that is open. */
+	if (call->share->quota && !call->may_block)
+		return CALL_WAITS;
+	rc = call_node(call, &node);
 	if (rc != 0)
 		return rc;
 	rc = fstatfs(node->fd, &st) < 0 ? -errno : 0;

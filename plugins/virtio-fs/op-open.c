@@ -4,8 +4,8 @@
  *
  * THEORY OF OPERATION. A file that exists is opened through its node (share_open_node()), whose type is known: nothing
  * else than a regular file gets here, so that no open can wait for the other end of a FIFO or move a tape. A file that
- * CREATE makes is made with O_EXCL: where anything stands already, a link, a FIFO, a device, the host's kernel says
- * EEXIST without touching it, and what stands there is then looked up as any other name.
+ * CREATE makes is made with O_EXCL: where anything stands already, a file, a link, a FIFO, a device, the host's kernel
+ * says EEXIST without touching it, and the guest's looks the name up again (create_refused()).
  *
  * Of the flags the guest's O_DIRECT goes no further: it has its own cache out of the way already (the host's page cache
  * is the only one left), whereas the host's would ask for an alignment of guest memory and offset that the guest's
@@ -30,8 +30,7 @@
 #include "plugins/virtio-fs/quota.h"
 #include "plugins/virtio-fs/tree.h"
 
-#define CREATE_TRIES 3u /* the host makes and removes the name meanwhile */
-#define GRAIN 2         /* seconds: the coarsest that file systems stamp with */
+#define GRAIN 2 /* seconds: the coarsest that file systems stamp with */
 
 /* What the host's open(2) gets of the guest's flags; -EINVAL. O_CREAT and the like are added by who means them. */
 static int host_flags(const struct share *share, uint32_t flags)
@@ -202,51 +201,17 @@ int op_open(struct call *call)
 }
 
 /*
- * CREATE of a name that is there. What is not a regular file is not for us: the guest's kernel thought that there was
- * nothing, and looks again for -ESTALE; then it follows the link, or opens the FIFO, itself. -ENOENT: gone again.
+ * What CREATE says where nothing was made: of a name that is there -ESTALE, of others `error`. A name that is there is
+ * none that CREATE may open, whatever it is of: the guest's kernel sends CREATE where it thinks that there is nothing,
+ * and asks nobody's permission for what it has made itself (Linux, fuse_atomic_open(): FMODE_CREATED). For -ESTALE it
+ * looks the name up again, finds what the host put there, checks the caller's permission and opens it by OPEN; follows
+ * the link, or opens the FIFO, itself.
  */
-static int open_existing(struct call *call, struct node *parent, int flags)
+static int create_refused(const struct node *parent, const char *name, int error)
 {
-	const struct fuse_create_in *in = call_args(call, struct fuse_create_in);
-	struct share *share = call->share;
-	struct state state;
-	struct node *node;
-	mode_t type;
-	int result, fd;
+	struct stat st;
 
-	result = node_lookup(share, parent, call->names[0], &node, &state.stx);
-	if (result)
-		return result;
-	result = owner_type(share, node, &type);
-	if (!result && S_ISDIR(node->type))
-		result = -EISDIR;
-	else if (!result && (!S_ISREG(node->type) || !S_ISREG(type)))
-		result = -ESTALE;
-	if (result)
-		goto forget;
-	fd = node_open_counted(share, node, flags, in->open_flags);
-	if (fd < 0) {
-		result = fd;
-		goto forget;
-	}
-	/* O_TRUNC may have changed what the look-up said. */
-	result = state_get(node, fd, &state);
-	if (result) {
-		close(fd);
-		goto forget;
-	}
-	result = entry_reply(call, node, &state.stx);
-	if (result) {
-		close(fd);
-		node_put(share, node);
-		return result;
-	}
-	result = open_reply(call, node, fd, flags, &state);
-forget:
-	if (result)
-		node_forget(share, node->id, 1);
-	node_put(share, node);
-	return result;
+	return fstatat(parent->fd, name, &st, AT_SYMLINK_NOFOLLOW) ? error : -ESTALE;
 }
 
 /* What was made, as `name` or without one, is noted and answered. Takes over fd. */
@@ -322,7 +287,6 @@ int op_create(struct call *call)
 	mode_t mode = S_IFREG | call_mode(call, in->mode & 07777, in->umask);
 	int result, fd, flags = host_flags(share, in->flags);
 	struct node *parent;
-	unsigned tries;
 
 	if (flags < 0)
 		return flags;
@@ -331,29 +295,18 @@ int op_create(struct call *call)
 		return result;
 	if (share->options.readonly) {
 		/* As open(2) on a file system that is mounted readonly: what is there may be read. */
-		result = flags_change(in->flags) || (in->flags & O_EXCL) ? -EROFS : open_existing(call, parent, flags);
-		if (result == -ENOENT)
-			result = -EROFS;
+		result = flags_change(in->flags) || (in->flags & O_EXCL) ?
+		                 -EROFS :
+		                 create_refused(parent, call->names[0], -EROFS);
 		goto put;
 	}
-	result = -ESTALE;
-	for (tries = 0; tries < CREATE_TRIES; tries++) {
-		fd = make_open(call, parent, call->names[0], (flags & ~O_TRUNC) | O_CREAT | O_EXCL, mode);
-		if (fd >= 0) {
-			result = reply_made(call, parent, call->names[0], fd, flags, mode);
-			break;
-		}
-		result = fd;
-		/* A name that is there costs no inode, so that EDQUOT says nothing of it. */
-		if ((fd != -EEXIST && fd != -EDQUOT) || (in->flags & O_EXCL))
-			break;
-		result = open_existing(call, parent, flags);
-		if (result != -ENOENT)
-			break;
-		result = fd == -EDQUOT ? fd : -ESTALE;
-		if (fd == -EDQUOT)
-			break;
-	}
+	fd = make_open(call, parent, call->names[0], (flags & ~O_TRUNC) | O_CREAT | O_EXCL, mode);
+	result = fd < 0 ? fd : reply_made(call, parent, call->names[0], fd, flags, mode);
+	if (fd == -EEXIST && !(in->flags & O_EXCL))
+		result = -ESTALE;
+	/* A name that is there costs no inode, so that EDQUOT says nothing of it. */
+	if (fd == -EDQUOT && !(in->flags & O_EXCL))
+		result = create_refused(parent, call->names[0], fd);
 put:
 	node_put(share, parent);
 	return result;

@@ -11,7 +11,7 @@
  * guest's: it gets -ESTALE, whereupon its kernel looks the name up and tries again. What is of the same type could have
  * been there a moment earlier just as well, and is a file of the share as any.
  *
- * All run on workers.
+ * All are brief (dispatch.c): on a loop or on a worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -294,6 +294,8 @@ int op_link(struct call *call)
 		quota_removed(share, &stx);
 		result = entry_reply(call, node, &stx);
 		node_put(share, node);
+		if (result == CALL_BLOCKS) /* once more, then, from the beginning */
+			make_undo(parent, call->names[0], old->fd);
 	}
 put_old:
 	node_put(share, old);

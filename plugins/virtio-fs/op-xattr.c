@@ -4,21 +4,26 @@
  *
  * THEORY OF OPERATION. A name of the guest's becomes one of the host's, or an errno:
  *
- *     guest          OWNER_SQUASH                       OWNER_HOST
- *     user.capsa.*   is not there, cannot be made       the same (owner.h keeps its own there)
- *     user.*         user.*                             user.*
- *     security.*     user.capsa.x.security.*            security.*, for root
- *     trusted.*      user.capsa.x.trusted.*             trusted.*, for root
- *     system.*, ...  EOPNOTSUPP                         EOPNOTSUPP: no ACLs are offered (FUSE_POSIX_ACL)
+ *     guest                 OWNER_SQUASH                       OWNER_HOST
+ *     user.capsa.*          is not there, cannot be made       the same (owner.h keeps its own there)
+ *     user.*                user.*                             user.*
+ *     security.capability   user.capsa.x.security.capability   security.capability, for root
+ *     security.*            user.capsa.x.security.*            user.capsa.x.security.*
+ *     trusted.*             user.capsa.x.trusted.*             user.capsa.x.trusted.*
+ *     system.*, ...         EOPNOTSUPP                         EOPNOTSUPP: no ACLs are offered (FUSE_POSIX_ACL)
  *
- * So a guest's root may give a file capabilities that mean something to the guest and nothing to the host. Sizes are
- * Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no paths
- * here, so that a file or directory is opened for it, and nothing else has any: neither do links and special files on
- * Linux have user.* attributes.
+ * So a guest's root may give a file capabilities that mean something to the guest and nothing to the host; with
+ * OWNER_HOST they are the host's, as owner and mode are. But what the host's security modules think of a file, and what
+ * its overlays and daemons note in trusted.*, is no guest's to say or to see.
+ *
+ * Sizes are Linux's: 64 KiB for a value and for a list. The system calls want a real descriptor or a path; there are no
+ * paths here, so that a file or directory is opened for it, and nothing else has any: neither do links and special
+ * files on Linux have user.* attributes.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
+#include <linux/xattr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +53,12 @@ static bool is_privileged(const char *name)
 	return begins(name, "security.") || begins(name, "trusted.");
 }
 
+/* The guest's privileged `name` is the host's, too. */
+static bool is_shared(const struct share *share, const char *name)
+{
+	return share->options.owner == OWNER_HOST && share->is_root && !strcmp(name, XATTR_NAME_CAPS);
+}
+
 /*
  * The host's name of the guest's. `absent`: what to say of those that the guest cannot have: -ENODATA for who reads or
  * removes, -EPERM for who sets.
@@ -63,10 +74,8 @@ static int name_to_host(const struct share *share, const struct node *node, cons
 		return -EOPNOTSUPP;
 	if (!may_have_any(node) || begins(name, OWNER_XATTR_PREFIX))
 		return absent;
-	if (is_privileged(name) && share->options.owner == OWNER_SQUASH)
+	if (is_privileged(name) && !is_shared(share, name))
 		n = snprintf(host, XATTR_NAME_MAX + 1, "%s%s", STORED, name);
-	else if (is_privileged(name) && !share->is_root)
-		return absent;
 	else
 		n = snprintf(host, XATTR_NAME_MAX + 1, "%s", name);
 	return n > XATTR_NAME_MAX ? -ERANGE : 0;
@@ -78,14 +87,11 @@ static const char *name_to_guest(const struct call *call, const char *host)
 	const struct share *share = call->share;
 	const char *name = host;
 
-	if (begins(host, STORED) && share->options.owner == OWNER_SQUASH) {
+	if (begins(host, STORED)) {
 		name = host + strlen(STORED);
-		if (!is_privileged(name))
+		if (!is_privileged(name) || is_shared(share, name))
 			return NULL;
-	} else if (begins(host, OWNER_XATTR_PREFIX) ||
-	           (is_privileged(host) && (share->options.owner == OWNER_SQUASH || !share->is_root))) {
-		return NULL;
-	} else if (!begins(host, USER) && !is_privileged(host)) {
+	} else if (begins(host, OWNER_XATTR_PREFIX) || (!begins(host, USER) && !is_shared(share, host))) {
 		return NULL;
 	}
 	/* Linux shows these to its administrator only, and the guest's kernel leaves that to us. */
@@ -113,10 +119,10 @@ static int sized_reply(struct call *call, uint32_t room, const void *data, size_
  */
 static int descriptor_open(struct call *call, const struct node *node, int *out)
 {
-	int fd = share_open_node(call->share, node, O_RDONLY | (call->may_block ? 0 : O_NONBLOCK));
+	int fd = share_open_node(call->share, node, O_RDONLY | (call_may_wait(call) ? 0 : O_NONBLOCK));
 
 	if (fd < 0)
-		return fd == -EAGAIN && !call->may_block ? CALL_BLOCKS : fd;
+		return fd == -EAGAIN && !call_may_wait(call) ? CALL_BLOCKS : fd;
 	*out = fd;
 	return 0;
 }

@@ -12,8 +12,9 @@
 enum where {
 	ON_LOOP,   /* never waits for long */
 	TRY_LOOP,  /* may say CALL_BLOCKS, then on a worker */
-	TRY_BRIEF, /* may say CALL_BLOCKS, then as ON_BRIEF */
-	ON_BRIEF,  /* waits, but for little: on the loop or on a worker, with may_block true */
+	TRY_QUICK, /* the same; with is_quick it may do more on the loop, as long as that is quick */
+	TRY_BRIEF, /* may say CALL_BLOCKS, then as ON_BRIEF; or CALL_WAITS, then on a worker */
+	ON_BRIEF,  /* waits, but for little: on the loop or on a worker, with may_block true; with quotas on a worker */
 	ON_WORKER, /* waits */
 };
 

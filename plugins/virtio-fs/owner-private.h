@@ -55,6 +55,12 @@ void owners_unlock(struct owners *owners, const struct node *node);
  */
 int owner_store_get(struct share *share, struct node *node, int fd, const struct statx *stx,
                     struct owner_record *record);
+/*
+ * A file that was just made has this record, or none: whoever gets it next, of the same `stx`, need not read it. Not
+ * under owners_lock().
+ */
+void owner_store_made(struct share *share, struct node *node, const struct statx *stx,
+                      const struct owner_record *record);
 /* The same past the cache, for who will change it; under owners_lock(). */
 int owner_store_read(struct share *share, struct node *node, int fd, const struct statx *stx,
                      struct owner_record *record);

@@ -170,12 +170,17 @@ int owner_squash_created(struct share *share, const struct call *call, struct no
 	/* Whose number it has now. */
 	owner_removed(share, stx);
 	record = record_of(share, stx, &view);
-	if (!record.has)
-		return 0;
-	owners_lock(share->owners, node);
-	r = owner_store_set(share, node, fd, stx, &record);
-	owners_unlock(share->owners, node);
-	return r < 0 ? r : node_statx(node, fd, stx);
+	if (record.has) {
+		owners_lock(share->owners, node);
+		r = owner_store_set(share, node, fd, stx, &record);
+		owners_unlock(share->owners, node);
+		if (r == 0)
+			r = node_statx(node, fd, stx);
+	}
+	/* A descriptor is that of the very inode that was made; a name could be another's by now, with a record. */
+	if (r == 0 && fd >= 0 && S_ISREG(node->type))
+		owner_store_made(share, node, stx, &record);
+	return r;
 }
 
 static bool is_ours(const struct share *share, const struct statx *stx)

@@ -5,7 +5,8 @@
  *
  * THE ATTRIBUTE is one of the user's (user.capsa.owner): regular files and directories may have these, if the file
  * system does (tmpfs has none before Linux 6.6). It is read and set through a real descriptor, the caller's or one that
- * is opened for it: there is no path to a node, and an O_PATH descriptor will not do.
+ * is opened for it: there is no path to a node, and an O_PATH descriptor will not do. O_NONBLOCK, so that nobody waits
+ * here for another process to give back a lease (-EAGAIN; owner_wait()).
  *
  * IN MEMORY are those of links, of special files that the host made, and of all files on file systems without
  * attributes; by device, inode, and birth time where there is one, since numbers of inodes are used again. They go with
@@ -18,7 +19,8 @@
  * only if the ctime was, at the time of reading, older than CTIME_GRAIN; until then each reading goes to the file. The
  * attributes must have been taken before the record was read, not after: then a change in between makes for a ctime
  * that is newer than the one it is kept under, and the record is read once more. A time in the future (a server's
- * clock) is never old enough.
+ * clock) is never old enough. Of a file that was made a moment ago the record is known without reading, and is handed
+ * to the answer that tells the guest of the file, once.
  *
  * LOCKS. A change of a record is a reading, a chmod and a writing: they are under owners_lock(), one of a few mutexes
  * chosen by the node. It is not node->lock, which quota.h holds across whole operations that may need us. It also
@@ -39,8 +41,9 @@
 #define CTIME_GRAIN 2 /* seconds, see above */
 #define N_LOCKS 64u
 
-/* node->owner.state: nothing, or this and the `has` of a record. */
+/* node->owner.state: nothing, or CACHED and the `has` of a record. ONCE: for the next one who asks. */
 #define CACHED 0x80u
+#define ONCE 0x40u
 
 struct memory_key {
 	uint64_t ino;
@@ -331,11 +334,30 @@ static bool same_time(const struct statx_timestamp *a, const struct statx_timest
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+static void keep(struct share *share, struct node *node, const struct statx *stx, const struct owner_record *record,
+                 unsigned state)
+{
+	owners_lock(share->owners, node);
+	node->owner.ctime = stx->stx_ctime;
+	node->owner.uid = record->uid;
+	node->owner.gid = record->gid;
+	node->owner.mode = record->mode;
+	node->owner.rdev = record->rdev;
+	node->owner.state = (uint8_t)(state | record->has);
+	owners_unlock(share->owners, node);
+}
+
+void owner_store_made(struct share *share, struct node *node, const struct statx *stx,
+                      const struct owner_record *record)
+{
+	keep(share, node, stx, record, CACHED | ONCE);
+}
+
 int owner_store_get(struct share *share, struct node *node, int fd, const struct statx *stx,
                     struct owner_record *record)
 {
 	struct owners *owners = share->owners;
-	bool cached, keep;
+	bool cached, is_old;
 	int r;
 
 	if (!may_have_attribute(node->type)) {
@@ -346,27 +368,21 @@ int owner_store_get(struct share *share, struct node *node, int fd, const struct
 	cached = node->owner.state & CACHED && same_time(&node->owner.ctime, &stx->stx_ctime);
 	if (cached)
 		*record = (struct owner_record){
-			.has = node->owner.state & ~CACHED,
+			.has = node->owner.state & ~(CACHED | ONCE),
 			.uid = node->owner.uid,
 			.gid = node->owner.gid,
 			.mode = node->owner.mode,
 			.rdev = node->owner.rdev,
 		};
+	if (node->owner.state & ONCE)
+		node->owner.state = 0;
 	owners_unlock(owners, node);
 	if (cached)
 		return 0;
 	/* Asked before reading, as the comment above wants it. */
-	keep = is_old_enough(&stx->stx_ctime);
+	is_old = is_old_enough(&stx->stx_ctime);
 	r = owner_store_read(share, node, fd, stx, record);
-	if (r < 0 || !keep)
-		return r;
-	owners_lock(owners, node);
-	node->owner.ctime = stx->stx_ctime;
-	node->owner.uid = record->uid;
-	node->owner.gid = record->gid;
-	node->owner.mode = record->mode;
-	node->owner.rdev = record->rdev;
-	node->owner.state = (uint8_t)(CACHED | record->has);
-	owners_unlock(owners, node);
-	return 0;
+	if (r == 0 && is_old)
+		keep(share, node, stx, record, CACHED);
+	return r;
 }

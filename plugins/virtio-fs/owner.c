@@ -35,6 +35,14 @@ int owner_attributes(struct share *share, struct node *node, int fd, const struc
 	return 0;
 }
 
+int owner_wait(struct call *call, const struct node *node, int *fd)
+{
+	if (!call_may_wait(call))
+		return CALL_BLOCKS;
+	*fd = share_open_node(call->share, node, O_RDONLY);
+	return *fd < 0 ? *fd : 0;
+}
+
 int owner_type(struct share *share, struct node *node, mode_t *type)
 {
 	struct owner_record record;

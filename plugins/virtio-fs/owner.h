@@ -31,9 +31,12 @@ void owners_free(struct owners *owners);
 /*
  * Turns the host's attributes of a held node into the guest's, and those into FUSE's. `fd` >= 0: an open one of the
  * same inode, cheaper than going through the node. -errno where the attribute cannot be read for want of memory or the
- * like.
+ * like; -EAGAIN: without an open `fd` not while another process has a lease on the file (fcntl(2), F_SETLEASE). This
+ * goes for all that take an `fd`. They never wait for that process.
  */
 int owner_attributes(struct share *share, struct node *node, int fd, const struct statx *stx, struct fuse_attr *attr);
+/* After -EAGAIN: CALL_BLOCKS, or on a worker waits and opens the file, for `fd` at the next try. 0 or -errno. */
+int owner_wait(struct call *call, const struct node *node, int *fd);
 /* Only the type that the guest sees (S_IFREG for the host's regular file may be S_IFCHR for the guest). */
 int owner_type(struct share *share, struct node *node, mode_t *type);
 

@@ -22,6 +22,10 @@
 #define MAX_READAHEAD (MAX_PAGES * 4096u)
 #define MAX_BACKGROUND 64u /* asynchronous requests at a time; a queue carries as many in pieces of 1 MiB */
 
+#ifndef FUSE_DIRECT_IO_ALLOW_MMAP
+#define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36) /* linux/fuse.h of Linux 6.6 */
+#endif
+
 /*
  * What is offered on this share. What is not, and why:
  *
@@ -44,6 +48,9 @@ static uint64_t offered(const struct share *share)
 
 	if (!options->hide_submounts)
 		flags |= FUSE_SUBMOUNTS;
+	/* Files past the guest's page cache (FOPEN_DIRECT_IO) may be mapped shared all the same. */
+	if (options->cache == CACHE_NONE)
+		flags |= FUSE_DIRECT_IO_ALLOW_MMAP;
 	if (options->cache == CACHE_AUTO)
 		flags |= FUSE_AUTO_INVAL_DATA;
 	if (options->cache == CACHE_ALWAYS)

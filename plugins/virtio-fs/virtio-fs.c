@@ -16,7 +16,10 @@
  *
  * BRIEF operations (dispatch.c: names and attributes) may wait for a directory's blocks, but a hop to a worker and back
  * costs more than most of them do. So they stay on the loop, which is the instance's own or one for I/O, as long as the
- * shared directory is quick: after one that took longer than SLOW_NS the next SLOW_CALLS go to workers.
+ * shared directory is quick: after two that took longer than SLOW_NS, within SLOW_CALLS of each other, the next
+ * SLOW_CALLS go to workers. (Two, because a busy host takes the processor away from a quick one now and then.) QUICK
+ * ones (WRITE) are told whether those before them were, and decide by it how much of a copy the loop may do
+ * (op-file.c).
  *
  * ALONE. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
  * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
@@ -34,6 +37,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -64,6 +68,12 @@
 
 struct fs;
 
+/* How long operations of one kind took of late. */
+struct pace {
+	unsigned suspect; /* one of the last SLOW_CALLS was slow: so many to go until that is forgotten */
+	unsigned slow;    /* so many of the next are taken for slow ones */
+};
+
 struct lane {
 	struct fs *fs;
 	unsigned queue;
@@ -73,8 +83,8 @@ struct lane {
 	/* The loop's. */
 	struct call *spare;
 	unsigned n_spare;
-	bool starved;  /* there was no memory for a call, so requests wait for one that comes back */
-	unsigned slow; /* so many brief operations are a worker's */
+	bool starved; /* there was no memory for a call, so requests wait for one that comes back */
+	struct pace brief, quick;
 
 	pthread_mutex_t completing; /* held by the deferred call while it touches requests */
 	pthread_mutex_t lock;
@@ -87,6 +97,7 @@ struct fs {
 	unsigned n_lanes;
 	pthread_t home;
 	pthread_rwlock_t session;
+	pthread_mutex_t hurrying; /* the generation stays as it is meanwhile */
 	atomic_uint generation;
 };
 
@@ -216,16 +227,21 @@ static void run_blocking(struct fs *fs, struct call *call)
 	struct share *share = &fs->share;
 
 	if (call->operation->alone) {
-		hurry(share);
+		/* One that a reset has made void must not make void what came after the reset. */
+		pthread_mutex_lock(&fs->hurrying);
+		if (call->generation == atomic_load(&fs->generation))
+			hurry(share);
+		pthread_mutex_unlock(&fs->hurrying);
 		pthread_rwlock_wrlock(&fs->session);
 	} else {
 		pthread_rwlock_rdlock(&fs->session);
 	}
 	if (call->generation == atomic_load(&fs->generation)) {
 		call->may_block = true;
+		call->on_loop = false;
 		call->replied = 0;
 		call->result = call->operation->run(call);
-		if (call->result == CALL_BLOCKS)
+		if (call->result == CALL_BLOCKS || call->result == CALL_WAITS)
 			call->result = -EIO; /* an operation's fault */
 	}
 	pthread_rwlock_unlock(&fs->session);
@@ -275,25 +291,56 @@ static int64_t clock_now(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* What may wait, but not for long. The result, or CALL_BLOCKS. */
+/* Of the one that is about to begin. */
+static bool pace_is_slow(struct pace *pace)
+{
+	if (!pace->slow)
+		return false;
+	pace->slow--;
+	return true;
+}
+
+/* One took `ns` nanoseconds on the loop. */
+static void pace_note(struct pace *pace, int64_t ns)
+{
+	if (ns <= SLOW_NS) {
+		if (pace->suspect)
+			pace->suspect--;
+		return;
+	}
+	if (pace->suspect)
+		pace->slow = SLOW_CALLS;
+	pace->suspect = SLOW_CALLS;
+}
+
+/* What may wait, but not for long. The result, or CALL_BLOCKS or CALL_WAITS. */
 static int run_brief(struct lane *lane, struct call *call)
 {
 	int64_t began;
 	int r;
 
-	if (lane->slow) {
-		lane->slow--;
+	if (pace_is_slow(&lane->brief))
 		return CALL_BLOCKS;
-	}
 	if (!drop_umask(call->share))
 		return CALL_BLOCKS;
 	began = clock_now();
 	call->may_block = true;
 	call->replied = 0;
 	r = call->operation->run(call);
-	if (clock_now() - began > SLOW_NS)
-		lane->slow = SLOW_CALLS;
-	return r == CALL_BLOCKS ? -EIO : r; /* an operation's fault */
+	pace_note(&lane->brief, clock_now() - began);
+	return r;
+}
+
+/* What does more on the loop while that is quick. The result, or CALL_BLOCKS. */
+static int run_quick(struct lane *lane, struct call *call)
+{
+	const int64_t began = clock_now();
+	int r;
+
+	call->is_quick = !pace_is_slow(&lane->quick);
+	r = call->operation->run(call);
+	pace_note(&lane->quick, clock_now() - began);
+	return r;
 }
 
 /* On the loop, as far as it goes without waiting for long. The result, or CALL_BLOCKS. */
@@ -303,18 +350,20 @@ static int run_here(struct lane *lane, struct call *call)
 	struct fs *fs = lane->fs;
 	int r = CALL_BLOCKS;
 
-	if (where == ON_WORKER)
+	/* Whatever is made or removed takes locks of the quota, which may be held by one that is at the disk. */
+	if (where == ON_WORKER || (where == ON_BRIEF && fs->share.quota))
 		return CALL_BLOCKS;
 	if (call->operation->alone ? pthread_rwlock_trywrlock(&fs->session) : pthread_rwlock_tryrdlock(&fs->session))
 		return CALL_BLOCKS;
+	call->on_loop = true;
 	if (where != ON_BRIEF) {
 		call->may_block = false;
-		r = call->operation->run(call);
+		r = where == TRY_QUICK ? run_quick(lane, call) : call->operation->run(call);
 	}
 	if (r == CALL_BLOCKS && (where == ON_BRIEF || where == TRY_BRIEF))
 		r = run_brief(lane, call);
 	pthread_rwlock_unlock(&fs->session);
-	return r;
+	return r == CALL_WAITS ? CALL_BLOCKS : r;
 }
 
 /* One request that was just popped, into a call of this lane. */
@@ -385,8 +434,10 @@ static void reset(void *self)
 	struct fs *fs = self;
 	struct call *call, *next;
 
+	pthread_mutex_lock(&fs->hurrying);
 	atomic_fetch_add(&fs->generation, 1);
 	hurry(&fs->share);
+	pthread_mutex_unlock(&fs->hurrying);
 	pthread_rwlock_wrlock(&fs->session);
 	session_end(&fs->share);
 	pthread_rwlock_unlock(&fs->session);
@@ -418,6 +469,7 @@ static void *create(const struct capsa_host *host, struct capsa_device *dev)
 	fs->share.dev = dev;
 	fs->share.root = fs->share.proc_fd = -1;
 	pthread_rwlock_init(&fs->session, NULL);
+	pthread_mutex_init(&fs->hurrying, NULL);
 	return fs;
 }
 
@@ -483,6 +535,20 @@ static bool may_act_for_others(void)
 	return true;
 }
 
+static int make_window(struct share *share)
+{
+	const int r = window_new(share, &share->window);
+
+	if (r == -E2BIG) {
+		share->host->error(share->dev,
+		                   "dax is %" PRIu64 " MiB, which all in all may take more mappings than this host allows "
+		                   "(vm.max_map_count); give less, or raise it with sysctl",
+		                   share->options.dax >> 20);
+		return -1;
+	}
+	return r < 0 ? fail_out_of_memory(share) : 0;
+}
+
 static int make_rooms(struct share *share)
 {
 	const struct options *options = &share->options;
@@ -493,8 +559,8 @@ static int make_rooms(struct share *share)
 	if ((options->max_bytes || options->max_inodes) &&
 	    quota_new(options->max_bytes, options->max_inodes, &share->quota) < 0)
 		return fail_out_of_memory(share);
-	if (options->dax && window_new(share, &share->window) < 0)
-		return fail_out_of_memory(share);
+	if (options->dax && make_window(share) < 0)
+		return -1;
 	if (options->host_locks && locks_new(&share->locks) < 0)
 		return fail_out_of_memory(share);
 	return 0;
@@ -655,6 +721,7 @@ static void destroy(void *self)
 		close(share->proc_fd);
 	if (share->root >= 0)
 		close(share->root);
+	pthread_mutex_destroy(&fs->hurrying);
 	pthread_rwlock_destroy(&fs->session);
 	free(fs);
 }

@@ -27,6 +27,11 @@
  * A page within the file can have nothing behind it, too: a hole on a full disk, a bad disk. It is mapped again at
  * once, because the truth comes back with the disk; each round needs an access of the guest's.
  *
+ * MAPPINGS. A slot takes two of the process' mappings, where the file does not fill it; the kernel allows so many
+ * (vm.max_map_count), and without one left no thread begins and no memory is got anywhere in capsa. A guest whose
+ * SETUPMAPPING fails has a program killed (Linux does not look for a range to give back), so what does not fit is
+ * refused at the start, in window_new().
+ *
  * LOCK. One mutex, held while pages are replaced, so that the table says what is there. Files are opened without it: a
  * slot has a serial number that changes with its mapping, and is only mapped again if it is still the same.
  * window_fault() is no request, so that a session may end while it holds a node: window_clear(), which comes before the
@@ -36,6 +41,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +57,8 @@
 #define SLOT (1ull << WINDOW_ALIGNMENT_SHIFT) /* bytes */
 #define SLOT_MASK (SLOT - 1)
 #define NO_HANDLE UINT64_MAX
+#define SLOT_MAPPINGS 2u
+#define USUAL_MAPPINGS 65530u /* Linux' DEFAULT_MAX_MAP_COUNT */
 #define REMOVE_MAX 4096u /* ranges of one REMOVEMAPPING; Linux sends up to 256 */
 
 struct slot {
@@ -60,6 +68,7 @@ struct slot {
 	int watch;     /* inotify's number of the file; 0: none */
 	uint32_t serial;
 	uint32_t len; /* bytes, up to SLOT */
+	uint32_t at;  /* where it is in window->replaced, if it is replaced */
 	bool writable, replaced;
 };
 
@@ -69,16 +78,51 @@ struct window {
 	size_t n_slots;
 	atomic_uint n_replaced; /* changed under the lock */
 	uint32_t serial;
+	uint32_t *replaced; /* n_replaced numbers of slots */
 	struct slot slots[];
 };
+
+/* Of all windows: the limit is the process', whatever share they belong to. */
+static atomic_size_t slots_of_process;
+
+/* As many as all windows may have: three quarters of the mappings are for them. */
+static size_t slots_max(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned long mappings;
+
+	if (!file || fscanf(file, "%lu", &mappings) != 1)
+		mappings = USUAL_MAPPINGS;
+	if (file)
+		fclose(file);
+	return (mappings - mappings / 4) / SLOT_MAPPINGS;
+}
+
+static bool slots_reserve(size_t n)
+{
+	const size_t max = slots_max(), before = atomic_fetch_add(&slots_of_process, n);
+
+	if (before <= max && n <= max - before)
+		return true;
+	atomic_fetch_sub(&slots_of_process, n);
+	return false;
+}
 
 int window_new(struct share *share, struct window **out)
 {
 	const size_t n = (size_t)(share->options.dax / SLOT);
-	struct window *window = calloc(1, sizeof *window + n * sizeof window->slots[0]);
+	struct window *window;
 
-	if (!window)
+	if (!slots_reserve(n))
+		return -E2BIG;
+	window = calloc(1, sizeof *window + n * sizeof window->slots[0]);
+	if (window)
+		window->replaced = calloc(n, sizeof window->replaced[0]);
+	if (!window || !window->replaced) {
+		free(window);
+		atomic_fetch_sub(&slots_of_process, n);
 		return -ENOMEM;
+	}
 	pthread_mutex_init(&window->lock, NULL);
 	pthread_mutex_init(&window->fault_lock, NULL);
 	window->inotify = -1;
@@ -95,20 +139,32 @@ void window_free(struct window *window)
 		close(window->inotify);
 	pthread_mutex_destroy(&window->fault_lock);
 	pthread_mutex_destroy(&window->lock);
+	atomic_fetch_sub(&slots_of_process, window->n_slots);
+	free(window->replaced);
 	free(window);
 }
 
 /* ---- slots; the lock is held ---- */
 
+/* In the list or out of it, where the last one takes its place. */
 static void set_replaced(struct window *window, struct slot *slot, bool replaced)
 {
+	const unsigned n = atomic_load(&window->n_replaced);
+	uint32_t last;
+
 	if (slot->replaced == replaced)
 		return;
 	slot->replaced = replaced;
-	if (replaced)
-		atomic_fetch_add(&window->n_replaced, 1);
-	else
-		atomic_fetch_sub(&window->n_replaced, 1);
+	if (replaced) {
+		slot->at = n;
+		window->replaced[n] = (uint32_t)(slot - window->slots);
+		atomic_store(&window->n_replaced, n + 1);
+	} else {
+		last = window->replaced[n - 1];
+		window->replaced[slot->at] = last;
+		window->slots[last].at = slot->at;
+		atomic_store(&window->n_replaced, n - 1);
+	}
 }
 
 /* Of a file that is open. Its number, or 0 where the kernel has no more of them: then it is as if it never changed. */
@@ -268,9 +324,13 @@ static void mark_replaced(struct window *window, size_t i, const struct slot *wa
 	pthread_mutex_unlock(&window->lock);
 }
 
-static int open_for(struct share *share, const struct node *node, bool writable)
+/*
+ * `wait` false: -EAGAIN where another process has a lease on the file. Of one that is mapped already nobody has, or
+ * gets, one that this would break.
+ */
+static int open_for(struct share *share, const struct node *node, bool writable, bool wait)
 {
-	return share_open_node(share, node, writable ? O_RDWR : O_RDONLY);
+	return share_open_node(share, node, (writable ? O_RDWR : O_RDONLY) | (wait ? 0 : O_NONBLOCK));
 }
 
 /*
@@ -290,7 +350,7 @@ static void slot_fault(struct share *share, size_t i, uint64_t from)
 	mark_replaced(share->window, i, &slot);
 	if (node_get(share, slot.node, &node) < 0)
 		return;
-	fd = open_for(share, node, slot.writable);
+	fd = open_for(share, node, slot.writable, false);
 	if (fd >= 0) {
 		if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > slot.foffset + from)
 			map_again(share, i, &slot, fd, (uint64_t)st.st_size);
@@ -310,19 +370,42 @@ void window_fault(struct share *share, uint64_t offset, uint64_t len)
 	pthread_mutex_unlock(&window->fault_lock);
 }
 
+/*
+ * A slot of the node that was replaced and that `size` bytes reach into, in the list in front of *at, where the search
+ * goes on. Backwards: who leaves the list has its place taken by one that was looked at. False: there is none.
+ */
+static bool find_replaced(struct window *window, uint64_t node, uint64_t size, unsigned *at, size_t *i,
+                          struct slot *out)
+{
+	bool found = false;
+	unsigned n;
+
+	pthread_mutex_lock(&window->lock);
+	n = atomic_load(&window->n_replaced);
+	if (*at > n)
+		*at = n;
+	while (!found && *at > 0) {
+		*i = window->replaced[--*at];
+		found = window->slots[*i].node == node && window->slots[*i].foffset < size;
+	}
+	if (found)
+		*out = window->slots[*i];
+	pthread_mutex_unlock(&window->lock);
+	return found;
+}
+
 void window_grown(struct share *share, const struct node *node, uint64_t size)
 {
 	struct window *window = share->window;
+	unsigned at = UINT_MAX;
+	struct slot slot;
+	size_t i;
+	int fd;
 
 	if (!window || atomic_load(&window->n_replaced) == 0)
 		return;
-	for (size_t i = 0; i < window->n_slots; i++) {
-		const struct slot slot = look_at(window, i);
-		int fd;
-
-		if (slot.node != node->id || !slot.replaced || slot.foffset >= size)
-			continue;
-		fd = open_for(share, node, slot.writable);
+	while (find_replaced(window, node->id, size, &at, &i, &slot)) {
+		fd = open_for(share, node, slot.writable, false);
 		if (fd < 0)
 			return;
 		map_again(share, i, &slot, fd, size);
@@ -341,7 +424,7 @@ static void slot_changed(struct share *share, size_t i, const struct slot *slot)
 
 	if (node_get(share, slot->node, &node) < 0)
 		return;
-	fd = open_for(share, node, slot->writable);
+	fd = open_for(share, node, slot->writable, false);
 	if (fd >= 0) {
 		if (fstat(fd, &st) == 0) {
 			if ((uint64_t)st.st_size < slot->size)
@@ -479,8 +562,11 @@ int op_setupmapping(struct call *call)
 	if (r < 0)
 		return r;
 	as.node = node->id;
-	fd = open_for(share, node, as.writable);
-	r = fd < 0 ? fd : map_range(share, in, &as, fd);
+	fd = open_for(share, node, as.writable, call->may_block);
+	if (fd == -EAGAIN && !call->may_block)
+		r = CALL_BLOCKS;
+	else
+		r = fd < 0 ? fd : map_range(share, in, &as, fd);
 	if (fd >= 0)
 		close(fd);
 	node_put(share, node);

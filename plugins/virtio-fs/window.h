@@ -22,7 +22,8 @@
 /* fuse_init_out.map_alignment: what offsets of SETUPMAPPING are multiples of, as a power of two. */
 #define WINDOW_ALIGNMENT_SHIFT 21u
 
-/* An empty one of share->options.dax bytes. 0 or -ENOMEM. */
+/* An empty one of share->options.dax bytes. 0, -ENOMEM, or -E2BIG: all windows of the process together have too many
+ * pieces for vm.max_map_count. */
 int window_new(struct share *share, struct window **out);
 /* All mappings go: DESTROY, reset. */
 void window_clear(struct share *share);

@@ -5,6 +5,8 @@
  *
  *     make -C build all tests/bench/fs-ring && CAPSA_BUILD=build build/tests/bench/fs-ring [OPTION...] [ROW...]
  *
+ * CAPSA_BUILD is the folder that the plugin was built in (default: the one that this program lies in).
+ *
  * It needs no KVM, so it runs on any machine; virtiofsd wants root for its sandbox.
  *
  * WHAT IS MEASURED. Ring, transport, server and the host's file system: all but the guest. The driver's end is the
@@ -324,6 +326,22 @@ static unsigned number(const char *text, unsigned most)
 	return (unsigned)value;
 }
 
+/* The plugin is looked for where this program was built, unless the caller says otherwise. */
+static void find_build(void)
+{
+	char path[4096], *end;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	if (n < 0)
+		return;
+	path[n] = '\0';
+	end = strstr(path, "/tests/bench/");
+	if (end) {
+		*end = '\0';
+		setenv("CAPSA_BUILD", path, 0);
+	}
+}
+
 static void parse(struct bench *bench, int argc, char **argv, char **base)
 {
 	static const struct option longs[] = { { "virtiofsd", required_argument, NULL, 'v' },
@@ -413,8 +431,9 @@ int main(int argc, char **argv)
 	static struct bench bench = { .runs = 5, .scale = 100, .queues = 2, .cache = "auto" };
 	char *base = getenv("TMPDIR");
 
-	if (!base)
+	if (!base || !*base)
 		base = (char[]){ "/tmp" };
+	find_build();
 	parse(&bench, argc, argv, &base);
 	check_names(argv + optind);
 	if ((size_t)snprintf(folder, sizeof folder, "%s/capsa-fs-ring-XXXXXX", base) >= sizeof folder ||

@@ -315,8 +315,9 @@ static void types_are_told(void **state)
 	char data[4096];
 
 	(void)state;
-	if (geteuid() != 0)
-		skip(); /* owner = "host" needs root; otherwise a plain READDIR leaves the type of a file open */
+	/* Otherwise a plain READDIR leaves the type of a file open. */
+	if (fs_skips(geteuid() != 0, "owner = \"host\" needs root"))
+		return;
 	fs_begin(&c, NULL, "owner = \"host\";");
 	for (unsigned i = 0; i < 3; i++) {
 		for (unsigned plus = 0; plus < 2; plus++) {
@@ -404,6 +405,126 @@ static void a_guest_that_opens_too_many_is_told_and_goes_on(void **state)
 	free(fh);
 }
 
+/* Lists a directory with nodes: that of each of the files 0 .. n-1, and of "sub". */
+static void list_nodes(struct fs_client *c, uint64_t dir, uint64_t *files, unsigned n, uint64_t *sub)
+{
+	const size_t front = offsetof(struct fuse_direntplus, dirent);
+	char data[16384];
+	uint64_t fh;
+	ssize_t len;
+
+	assert_int_equal(fs_opendir(c, dir, &fh), 0);
+	len = fs_readdir(c, dir, fh, 0, true, data, sizeof data);
+	assert_true(len > 0);
+	for (size_t at = 0; at < (size_t)len;) {
+		struct fuse_entry_out known;
+		struct fuse_dirent entry;
+		char name[NAME_MAX + 1];
+
+		memcpy(&known, data + at, sizeof known);
+		memcpy(&entry, data + at + front, FUSE_NAME_OFFSET);
+		memcpy(name, data + at + front + FUSE_NAME_OFFSET, entry.namelen);
+		name[entry.namelen] = '\0';
+		if (strcmp(name, "sub") == 0)
+			*sub = known.nodeid;
+		else if (*name != '.' && strtoul(name, NULL, 10) < n)
+			files[strtoul(name, NULL, 10)] = known.nodeid;
+		at += FUSE_DIRENT_ALIGN(front + FUSE_NAME_OFFSET + entry.namelen);
+	}
+	assert_int_equal(fs_releasedir(c, dir, fh), 0);
+}
+
+static bool has_birth_times(struct fs_client *c, const char *name)
+{
+	struct statx stx;
+
+	return statx(c->folder_fd, name, 0, STATX_BTIME | STATX_MNT_ID, &stx) == 0 && stx.stx_mask & STATX_BTIME &&
+	       stx.stx_mask & STATX_MNT_ID;
+}
+
+static void a_file_that_was_listed_takes_no_descriptor_until_it_is_used(void **state)
+{
+	uint64_t files[8] = { 0 }, sub = 0, dir, fh, nodes, before, descriptors, again;
+	struct fuse_attr attr;
+	struct fs_client c;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* owner = "host" needs root; the other reads more of a file than its attributes */
+	fs_begin(&c, NULL, "owner = \"host\";");
+	host_mkdir(&c, "d");
+	host_mkdir(&c, "d/sub");
+	host_files(&c, "d", 8);
+	if (!has_birth_times(&c, "d/0")) {
+		fs_end(&c);
+		skip();
+	}
+	dir = look(&c, FUSE_ROOT_ID, "d");
+	node_table_count(c.share->nodes, &nodes, &before);
+	list_nodes(&c, dir, files, 8, &sub);
+	node_table_count(c.share->nodes, &nodes, &descriptors);
+	assert_int_equal(nodes, 2 + 9);
+	assert_int_equal(descriptors, before + 1); /* the directory's: a process may stand in it when it is moved */
+
+	/* Used, it is opened; looked up, it is the same. */
+	assert_int_equal(fs_getattr(&c, files[0], &attr), 0);
+	assert_int_equal(attr.mode, S_IFREG | 0644);
+	assert_int_equal(fs_open(&c, files[1], O_RDWR, &fh), 0);
+	assert_int_equal(fs_chmod(&c, files[2], 0600), 0);
+	assert_int_equal(look(&c, dir, "3"), files[3]);
+	node_table_count(c.share->nodes, &nodes, &descriptors);
+	assert_int_equal(descriptors, before + 1 + 4);
+	/* An open one outlives its name. */
+	assert_int_equal(fs_unlink(&c, dir, "1"), 0);
+	assert_int_equal(fs_getattr(&c, files[1], &attr), 0);
+	assert_int_equal(attr.nlink, 0);
+	assert_int_equal(fs_release(&c, files[1], fh), 0);
+
+	/* Where the guest moves it, it is found; what the host put in its place is another. */
+	assert_int_equal(fs_rename(&c, dir, "4", sub, "moved", 0), 0);
+	assert_int_equal(fs_getattr(&c, files[4], NULL), 0);
+	assert_int_equal(mknodat(c.folder_fd, "other", S_IFREG | 0644, 0), 0);
+	assert_int_equal(renameat(c.folder_fd, "other", c.folder_fd, "d/5"), 0);
+	assert_int_equal(fs_getattr(&c, files[5], NULL), -ESTALE);
+	again = look(&c, dir, "5");
+	assert_true(again != files[5]);
+	/* A link of the host's is not followed. */
+	assert_int_equal(unlinkat(c.folder_fd, "d/6", 0), 0);
+	assert_int_equal(symlinkat("0", c.folder_fd, "d/6"), 0);
+	assert_int_equal(fs_open(&c, files[6], O_RDONLY, &fh), -ESTALE);
+	assert_int_equal(fs_unlink(&c, dir, "7"), 0);
+	assert_int_equal(fs_getattr(&c, files[7], NULL), -ESTALE);
+	fs_end(&c);
+}
+
+/* Looks into the plugin: a worker that lists for long is this thread, which holds the handle's lock. */
+static void a_directory_that_a_worker_is_listing_does_not_hold_up_the_loop(void **state)
+{
+	struct fuse_read_in in = { .size = 4096 };
+	struct fs_request *request;
+	struct handle *handle;
+	struct fs_client c;
+	uint64_t before;
+	size_t len;
+	char data[4096];
+
+	(void)state;
+	fs_begin(&c, NULL, "");
+	assert_int_equal(fs_opendir(&c, FUSE_ROOT_ID, &in.fh), 0);
+	assert_int_equal(handle_get(c.share, in.fh, HANDLE_DIRECTORY, &handle), 0);
+	before = fs_counter(&c, "worker_requests");
+	pthread_mutex_lock(&handle->lock);
+	request = fs_submit(&c, FUSE_READDIR, FUSE_ROOT_ID, &in, sizeof in, NULL, 0, sizeof data);
+	assert_false(fs_is_done(&c, request));
+	assert_int_equal(fs_counter(&c, "worker_requests"), before + 1);
+	pthread_mutex_unlock(&handle->lock);
+	assert_int_equal(fs_wait(&c, request, data, sizeof data, &len), 0);
+	assert_true(len > 0);
+	handle_put(c.share, handle);
+	assert_int_equal(fs_releasedir(&c, FUSE_ROOT_ID, in.fh), 0);
+	fs_end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,7 +535,9 @@ int main(void)
 		cmocka_unit_test(above_the_root_is_the_root),
 		cmocka_unit_test(types_are_told),
 		cmocka_unit_test(handles_are_of_one_node_and_one_kind),
+		cmocka_unit_test(a_file_that_was_listed_takes_no_descriptor_until_it_is_used),
 		cmocka_unit_test(a_guest_that_opens_too_many_is_told_and_goes_on),
+		cmocka_unit_test(a_directory_that_a_worker_is_listing_does_not_hold_up_the_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,7 +282,8 @@ static void what_is_cached_is_read_without_a_worker_and_the_rest_with_one(void *
 		end_file(&client, node, fh);
 		fs_end(&client);
 		free(data);
-		skip();
+		fs_skips(true, "the file system has no RWF_NOWAIT");
+		return;
 	}
 	before = fs_counter(&client, "worker_requests");
 	assert_int_equal(fs_read(&client, node, fh, data, MIB, 0), MIB);
@@ -453,7 +454,8 @@ static void a_full_disk_is_a_short_write_then_an_error(void **state)
 	    mount("full", folder, "tmpfs", 0, "size=512k") < 0) {
 		rmdir(folder);
 		free(data);
-		skip();
+		fs_skips(true, "mounts need root");
+		return;
 	}
 	fs_begin(&client, folder, "");
 	assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "file", O_RDWR, 0644, &node, &fh), 0);
@@ -565,6 +567,61 @@ static void addresses_without_memory_are_an_error(void **state)
 	end_file(&client, node, fh);
 	fs_end(&client);
 	munmap(nothing, 8192);
+	free(call);
+}
+
+static void a_big_write_is_the_loops_only_while_writing_is_quick(void **state)
+{
+	static unsigned char data[MIB];
+	const struct iovec readable = { data, sizeof data };
+	struct {
+		struct fuse_out_header header;
+		struct fuse_write_out out;
+	} reply;
+	const struct iovec writable = { &reply, sizeof reply };
+	struct capsa_request request = { .readable = &readable,
+		                         .n_readable = 1,
+		                         .readable_bytes = sizeof data,
+		                         .writable = &writable,
+		                         .n_writable = 1,
+		                         .writable_bytes = sizeof reply };
+	struct call *call = calloc(1, sizeof *call);
+	struct fs_client client;
+	uint64_t node, fh;
+
+	(void)state;
+	fs_begin(&client, NULL, "");
+	fs_host_file(&client, "file", "", 0644);
+	begin_file(&client, "file", O_RDWR, &node, &fh);
+	call->share = client.share;
+	call->request = &request;
+	call->in.nodeid = node;
+	call->payload_len = sizeof data;
+	for (int is_quick = 0; is_quick < 2; is_quick++) {
+		const struct fuse_write_in big = { .fh = fh, .size = sizeof data };
+
+		call->share->can_nowait = false; /* as on ext4 */
+		call->is_quick = is_quick;
+		call->replied = 0;
+		memcpy(call->args.bytes, &big, sizeof big);
+		assert_int_equal(op_write(call), is_quick ? 0 : CALL_BLOCKS);
+	}
+	/* Nor is a small one its own where nobody says how long it takes. */
+	for (int is_quick = 0; is_quick < 2; is_quick++) {
+		const struct fuse_write_in small = { .fh = fh, .size = 1 };
+		struct handle *handle;
+
+		assert_int_equal(handle_get(call->share, fh, HANDLE_FILE, &handle), 0);
+		handle->storage = STORAGE_LOCAL;
+		handle_put(call->share, handle);
+		call->share->can_nowait = false;
+		call->is_quick = is_quick;
+		call->replied = 0;
+		memcpy(call->args.bytes, &small, sizeof small);
+		assert_int_equal(op_write(call), is_quick ? 0 : CALL_BLOCKS);
+	}
+	end_file(&client, node, fh);
+	fs_end(&client);
 	free(call);
 }
 
@@ -860,6 +917,7 @@ int main(void)
 		cmocka_unit_test(fallocate_does_what_the_host_can),
 		cmocka_unit_test(copies_are_made_on_the_host),
 		cmocka_unit_test(a_write_that_lies_about_its_size_writes_nothing),
+		cmocka_unit_test(a_big_write_is_the_loops_only_while_writing_is_quick),
 		cmocka_unit_test(handles_of_directories_and_of_nobody_have_no_contents),
 		cmocka_unit_test(requests_without_all_their_arguments_are_refused),
 		cmocka_unit_test(answers_without_room_are_refused),

@@ -517,8 +517,8 @@ static void a_directory_without_permission_refuses_and_comes_back(void **state)
 	uint64_t dir;
 
 	(void)state;
-	if (geteuid() == 0)
-		skip(); /* root may look everywhere */
+	if (fs_skips(geteuid() == 0, "root may look everywhere"))
+		return;
 	fs_begin(&c, NULL, "");
 	host_mkdir(&c, "d");
 	fs_host_file(&c, "d/f", "x", 0644);
@@ -926,6 +926,54 @@ static void several_queues_look_up_list_and_forget_at_once(void **state)
 	fs_end(&c);
 }
 
+static void what_was_removed_is_forgotten_by_a_worker(void **state)
+{
+	struct fuse_forget_one ones[200];
+	uint64_t node, fh, before, nodes, descriptors;
+	struct fs_client c;
+
+	(void)state;
+	fs_begin(&c, NULL, "");
+	assert_int_equal(fs_create(&c, FUSE_ROOT_ID, "file", O_RDWR, 0600, &node, &fh), 0);
+	assert_int_equal(fs_release(&c, node, fh), 0);
+	before = fs_counter(&c, "worker_requests");
+	fs_forget(&c, node, 1); /* has its name still: nothing is given back */
+	assert_int_equal(fs_counter(&c, "worker_requests"), before);
+	assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, "file", &node, NULL), 0);
+	assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, "file", &node, NULL), 0);
+	assert_int_equal(fs_unlink(&c, FUSE_ROOT_ID, "file"), 0);
+	before = fs_counter(&c, "worker_requests");
+	fs_forget(&c, node, 1); /* not the last time */
+	assert_int_equal(fs_counter(&c, "worker_requests"), before);
+	fs_forget(&c, node, 1);
+	assert_int_equal(fs_counter(&c, "worker_requests"), before + 1);
+
+	/* Of many only the rest from the first on that takes a worker: each is forgotten as often as it says. */
+	for (unsigned i = 0; i < 200; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "%u", i);
+		fs_host_file(&c, name, NULL, 0600);
+		assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, name, &node, NULL), 0);
+		assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, name, &node, NULL), 0);
+		ones[i] = (struct fuse_forget_one){ .nodeid = node, .nlookup = i == 100 ? 2 : 1 };
+		if (i == 100)
+			assert_int_equal(fs_unlink(&c, FUSE_ROOT_ID, name), 0);
+	}
+	before = fs_counter(&c, "worker_requests");
+	fs_batch_forget(&c, ones, 200);
+	assert_int_equal(fs_counter(&c, "worker_requests"), before + 1);
+	node_table_count(c.share->nodes, &nodes, &descriptors);
+	assert_int_equal(nodes, 1 + 199);
+	assert_int_equal(fs_getattr(&c, ones[0].nodeid, NULL), 0);
+	assert_int_equal(fs_getattr(&c, ones[199].nodeid, NULL), 0);
+	ones[100].nlookup = 1;
+	fs_batch_forget(&c, ones, 200);
+	node_table_count(c.share->nodes, &nodes, &descriptors);
+	assert_int_equal(nodes, 1);
+	fs_end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -954,6 +1002,7 @@ int main(void)
 		cmocka_unit_test(names_of_any_bytes_and_255_of_them),
 		cmocka_unit_test(a_million_lookups_leave_nothing_behind),
 		cmocka_unit_test(several_queues_look_up_list_and_forget_at_once),
+		cmocka_unit_test(what_was_removed_is_forgotten_by_a_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,7 +278,8 @@ static void a_file_with_another_name_is_not_gone(void **state)
 		assert_int_equal(fs_mknod(&client, FUSE_ROOT_ID, "c", S_IFREG | 0644, 0, &tmp), -EDQUOT);
 		assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "c", O_RDWR, 0644, &tmp, &fh), -EDQUOT);
 	}
-	assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "a", O_RDWR, 0644, &tmp, &fh), 0);
+	assert_int_equal(fs_lookup(&client, FUSE_ROOT_ID, "a", &tmp, NULL), 0);
+	assert_int_equal(fs_open(&client, tmp, O_RDWR, &fh), 0);
 	assert_true(fill(&client, tmp, fh, 8 * MIB, 16 * KIB) <= MIB / 2);
 	fs_release(&client, tmp, fh);
 	fs_end(&client);
@@ -411,8 +412,14 @@ static void *write_and_remove(void *ctx)
 		uint64_t node, fh;
 
 		snprintf(name, sizeof name, "w%u-%u", writer->queue, i % 5);
-		if (fs_create(client, FUSE_ROOT_ID, name, O_RDWR | (i % 3 ? O_TRUNC : 0), 0644, &node, &fh) < 0)
-			continue;
+		if (fs_create(client, FUSE_ROOT_ID, name, O_RDWR, 0644, &node, &fh) < 0) {
+			if (fs_lookup(client, FUSE_ROOT_ID, name, &node, NULL) < 0)
+				continue;
+			if (fs_open(client, node, O_RDWR | (i % 3 ? O_TRUNC : 0), &fh) < 0) {
+				fs_forget(client, node, 1);
+				continue;
+			}
+		}
 		for (unsigned n = 0; n < 8; n++)
 			fs_write(client, node, fh, block, 32 * KIB, n * 48 * KIB);
 		if (i % 4 == 0)
@@ -458,6 +465,35 @@ static void the_count_is_true_after_many_at_once(void **state)
 	fs_end(&client);
 }
 
+/* The loop of queue 2, where brief operations need no worker otherwise. */
+static void *do_what_is_brief(void *ctx)
+{
+	struct fs_client *client = ctx;
+	struct fuse_kstatfs st;
+
+	fs_thread(client, 2);
+	assert_int_equal(fs_mkdir(client, FUSE_ROOT_ID, "folder", 0755, NULL), 0);
+	assert_int_equal(fs_rmdir(client, FUSE_ROOT_ID, "folder"), 0);
+	assert_int_equal(fs_statfs(client, &st), 0);
+	return NULL;
+}
+
+/* Their locks are held by others that may be at the disk. */
+static void what_takes_locks_of_the_quota_is_done_by_workers(void **state)
+{
+	struct fs_client client;
+	pthread_t thread;
+	uint64_t before;
+
+	(void)state;
+	fs_begin(&client, NULL, "max_inodes = 100; queues = 2;");
+	before = fs_counter(&client, "worker_requests");
+	assert_int_equal(pthread_create(&thread, NULL, do_what_is_brief, &client), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(fs_counter(&client, "worker_requests"), before + 3);
+	fs_end(&client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +509,7 @@ int main(void)
 		cmocka_unit_test(what_was_there_before_is_not_credit_beyond_the_limit),
 		cmocka_unit_test(df_shows_the_limit_and_what_is_left_of_it),
 		cmocka_unit_test(the_count_is_true_after_many_at_once),
+		cmocka_unit_test(what_takes_locks_of_the_quota_is_done_by_workers),
 	};
 
 	umask(0);

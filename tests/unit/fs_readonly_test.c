@@ -373,7 +373,10 @@ TRY(create_fifo)
 
 TRY(create_reading)
 {
-	return try_create(h, "file", O_RDONLY);
+	int r = try_create(h, "file", O_RDONLY);
+
+	/* It is there: the guest's kernel looks it up and opens it. */
+	return r == -ESTALE ? 0 : r;
 }
 
 TRY(tmpfile_)
@@ -769,8 +772,8 @@ static void nothing_changes(const char *options)
 static void nothing_changes_where_owners_are_the_hosts(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	if (fs_skips(geteuid() != 0, "needs root"))
+		return;
 	nothing_changes("owner = \"host\";");
 }
 

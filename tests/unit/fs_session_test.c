@@ -65,6 +65,9 @@ static void options_decide_what_is_offered(void **state)
 {
 	(void)state;
 	assert_false(flags_with("cache = \"none\";") & (FUSE_AUTO_INVAL_DATA | FUSE_CACHE_SYMLINKS));
+	/* Programs map files of such a share, too (MAP_SHARED); FUSE_DIRECT_IO_ALLOW_MMAP of Linux 6.6. */
+	assert_true(flags_with("cache = \"none\";") & (1ULL << 36));
+	assert_false(flags_with("cache = \"auto\";") & (1ULL << 36));
 	assert_true(flags_with("cache = \"always\";") & FUSE_CACHE_SYMLINKS);
 	assert_false(flags_with("cache = \"always\";") & FUSE_AUTO_INVAL_DATA);
 	assert_false(flags_with("") & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS));
@@ -210,6 +213,23 @@ static void requests_that_no_worker_has_begun_are_void_after_a_reset(void **stat
 	assert_false(fs_host_exists(&client, "d99"));
 }
 
+static void a_destroy_that_a_reset_has_overtaken_does_not_end_the_next_session(void **state)
+{
+	const struct fuse_syncfs_in in = { 0 };
+	struct fuse_attr attr;
+
+	(void)state;
+	fs_begin(&client, NULL, "");
+	client.inline_jobs = true;
+	fs_submit(&client, FUSE_DESTROY, 0, NULL, 0, NULL, 0, 0);
+	assert_int_equal(fs_counter(&client, "worker_requests"), 1);
+	fs_reset(&client);
+	assert_int_equal(fs_init(&client, FUSE_KERNEL_MINOR_VERSION, ALL, 0), 0);
+	/* A worker's, too: the one before it has run when it has. */
+	assert_int_equal(fs_call(&client, FUSE_SYNCFS, FUSE_ROOT_ID, &in, sizeof in, NULL, 0, NULL, 0, NULL), 0);
+	assert_int_equal(fs_getattr(&client, FUSE_ROOT_ID, &attr), 0);
+}
+
 static void a_reset_in_the_middle_of_requests_waits_for_workers(void **state)
 {
 	(void)state;
@@ -339,6 +359,7 @@ int main(void)
 		TEST(destroy_forgets_all),
 		TEST(a_reset_forgets_all),
 		TEST(requests_that_no_worker_has_begun_are_void_after_a_reset),
+		TEST(a_destroy_that_a_reset_has_overtaken_does_not_end_the_next_session),
 		TEST(a_reset_in_the_middle_of_requests_waits_for_workers),
 		TEST(a_reset_wakes_those_that_wait_for_a_lock),
 		TEST(many_requests_at_a_time_are_all_answered),

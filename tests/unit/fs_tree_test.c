@@ -30,8 +30,8 @@ static void all_kinds_are_made_as_they_are_on_the_host(void **state)
 	struct stat st;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	if (fs_skips(geteuid() != 0, "needs root"))
+		return;
 	fs_begin(&client, NULL, "owner = \"host\";");
 	for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		char name[8];

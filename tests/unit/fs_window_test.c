@@ -5,6 +5,7 @@
  */
 #include "tests/unit/fs_client.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 
 #define SLOT (2u << 20)
@@ -445,6 +446,89 @@ static void files_without_a_name_are_mapped_and_mapped_again(void **state)
 	end(&c);
 }
 
+static void of_many_that_were_replaced_each_comes_back_with_its_file(void **state)
+{
+	struct window_case c;
+	uint64_t other;
+
+	(void)state;
+	begin(&c, PAGE);
+	fs_host_file(&c.client, "other", "", 0600);
+	assert_int_equal(fs_lookup(&c.client, FUSE_ROOT_ID, "other", &other, NULL), 0);
+	assert_int_equal(ftruncate(c.fd, 0), 0);
+	assert_int_equal(map(&c, 0, 2ull * SLOT, 0, WRITABLE), 0);
+	assert_int_equal(map(&c, 3ull * SLOT, SLOT, 3ull * SLOT, WRITABLE), 0);
+	assert_int_equal(fs_setupmapping(&c.client, other, NO_HANDLE, 0, SLOT, 2ull * SLOT, WRITABLE), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		replace(&c, i * SLOT, SLOT);
+	assert_int_equal(fs_removemapping(&c.client, SLOT, SLOT), 0);
+	assert_int_equal(fs_truncate(&c.client, c.node, 4ull * SLOT), 0);
+	c.client.window[0] = 'A';
+	c.client.window[2ull * SLOT] = 'C'; /* lost: that file has not grown */
+	c.client.window[3ull * SLOT] = 'D';
+	assert_int_equal(in_file(&c, 0), 'A');
+	assert_int_equal(in_file(&c, 3 * (off_t)SLOT), 'D');
+	assert_int_equal(fs_truncate(&c.client, other, 1), 0);
+	assert_int_equal(at(&c, 2ull * SLOT), 0);
+	end(&c);
+}
+
+static void a_lease_of_another_does_not_hold_up_the_loop(void **state)
+{
+	struct fuse_setupmapping_in in = { .fh = NO_HANDLE, .len = SLOT, .flags = READABLE };
+	struct fs_request *request;
+	struct window_case c;
+	uint64_t before;
+
+	(void)state;
+	begin(&c, PAGE);
+	close(c.fd);
+	c.fd = openat(c.client.folder_fd, "file", O_RDONLY | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN); /* "somebody wants the file" */
+	assert_int_equal(fcntl(c.fd, F_SETLEASE, F_WRLCK), 0);
+	before = fs_counter(&c.client, "worker_requests");
+	request = fs_submit(&c.client, FUSE_SETUPMAPPING, c.node, &in, sizeof in, NULL, 0, 0);
+	assert_false(fs_is_done(&c.client, request));
+	assert_int_equal(fs_counter(&c.client, "worker_requests"), before + 1);
+	assert_int_equal(fcntl(c.fd, F_SETLEASE, F_UNLCK), 0);
+	assert_int_equal(fs_wait(&c.client, request, NULL, 0, NULL), 0);
+	assert_int_equal(at(&c, 0), 'a');
+	end(&c);
+}
+
+/* Linux has 65530 of them, or what is in /proc. */
+static void windows_do_not_take_all_mappings_of_the_process(void **state)
+{
+	struct fs_client one, other;
+	unsigned long mappings;
+	char options[64];
+	uint64_t most = 2u << 20;
+	FILE *file;
+
+	(void)state;
+	file = fopen("/proc/sys/vm/max_map_count", "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu", &mappings), 1);
+	fclose(file);
+	while (most * 2 / SLOT * 2 <= mappings - mappings / 4)
+		most *= 2;
+	if (most > (UINT64_C(512) << 30))
+		skip();
+	snprintf(options, sizeof options, "dax = \"%juM\";", (uintmax_t)(most * 2 >> 20));
+	assert_int_not_equal(fs_try(&one, NULL, options), 0);
+	assert_non_null(strstr(one.error, "vm.max_map_count"));
+	fs_end(&one);
+	/* Nor do two that would be small enough. */
+	snprintf(options, sizeof options, "dax = \"%juM\";", (uintmax_t)(most >> 20));
+	assert_int_equal(fs_try(&one, NULL, options), 0);
+	assert_int_not_equal(fs_try(&other, NULL, options), 0);
+	assert_non_null(strstr(other.error, "vm.max_map_count"));
+	fs_end(&other);
+	fs_end(&one);
+	assert_int_equal(fs_try(&one, NULL, options), 0);
+	fs_end(&one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +548,9 @@ int main(void)
 		cmocka_unit_test(all_that_makes_a_file_longer_is_noticed),
 		cmocka_unit_test(faults_of_what_is_gone_are_nothing),
 		cmocka_unit_test(files_without_a_name_are_mapped_and_mapped_again),
+		cmocka_unit_test(of_many_that_were_replaced_each_comes_back_with_its_file),
+		cmocka_unit_test(a_lease_of_another_does_not_hold_up_the_loop),
+		cmocka_unit_test(windows_do_not_take_all_mappings_of_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "tests/unit/fs_client.h"
 
 #include <linux/limits.h>
+#include <signal.h>
 #include <sys/xattr.h>
 
 #define SQUASH "owner = \"squash\";"
@@ -203,21 +204,45 @@ static void squashed_capabilities_mean_something_to_the_guest_only(void **state)
 	fs_end(&client);
 }
 
-static void roots_attributes_are_the_hosts_where_owners_are(void **state)
+/* A capability of a file is the host's, as its owner and mode are; labels and the host's own notes are not. */
+static void labels_are_not_the_hosts_where_owners_are(void **state)
 {
+	/* CAP_NET_RAW, permitted: VFS_CAP_REVISION_2 of linux/capability.h, little-endian. */
+	static const unsigned char capability[20] = { 0, 0, 0, 2, 0, 0x20 };
+	static const char *const names[] = { "security.selinux", "security.x", "trusted.a", "trusted.overlay.opaque" };
 	struct fs_client client;
+	char host[96], text[256], path[600];
 	uint64_t node;
-	char text[64];
+	ssize_t n;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	if (fs_skips(geteuid() != 0, "needs root"))
+		return;
 	fs_begin(&client, NULL, HOST);
 	node = file_make(&client, "f");
-	assert_int_equal(fs_setxattr(&client, node, "trusted.a", "x", 1, 0), 0);
-	assert_int_equal(host_get(&client, "f", "trusted.a", text, sizeof text), 1);
-	assert_int_equal(fs_listxattr(&client, node, text, sizeof text), sizeof "trusted.a");
-	assert_int_equal(fs_removexattr(&client, node, "trusted.a"), 0);
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		ssize_t before = host_get(&client, "f", names[i], text, sizeof text);
+
+		assert_int_equal(fs_setxattr(&client, node, names[i], "x", 1, 0), 0);
+		assert_int_equal(host_get(&client, "f", names[i], text, sizeof text), before);
+		snprintf(host, sizeof host, "user.capsa.x.%s", names[i]);
+		assert_int_equal(host_get(&client, "f", host, text, sizeof text), 1);
+		assert_int_equal(fs_getxattr(&client, node, names[i], text, sizeof text), 1);
+		n = fs_listxattr(&client, node, text, sizeof text);
+		assert_int_equal(n, strlen(names[i]) + 1);
+		assert_true(list_has(text, n, names[i]));
+		assert_int_equal(fs_removexattr(&client, node, names[i]), 0);
+	}
+	assert_int_equal(fs_setxattr(&client, node, "security.capability", capability, sizeof capability, 0), 0);
+	assert_int_equal(host_get(&client, "f", "security.capability", text, sizeof text), sizeof capability);
+	assert_int_equal(fs_getxattr(&client, node, "security.capability", text, sizeof text), sizeof capability);
+	assert_int_equal(fs_listxattr(&client, node, text, sizeof text), sizeof "security.capability");
+	assert_int_equal(fs_removexattr(&client, node, "security.capability"), 0);
+	/* The host's own are not the guest's. */
+	snprintf(path, sizeof path, "%s/f", client.folder);
+	assert_int_equal(setxattr(path, "trusted.host", "x", 1, 0), 0);
+	assert_int_equal(fs_getxattr(&client, node, "trusted.host", text, sizeof text), -ENODATA);
+	assert_int_equal(fs_listxattr(&client, node, text, sizeof text), 0);
 	fs_end(&client);
 }
 
@@ -295,8 +320,8 @@ static void what_may_not_be_read_has_none(void **state)
 	uint64_t node;
 
 	(void)state;
-	if (geteuid() == 0)
-		skip();
+	if (fs_skips(geteuid() == 0, "not for root"))
+		return;
 	fs_begin(&client, NULL, SQUASH);
 	node = file_make(&client, "f");
 	assert_int_equal(fchmodat(client.folder_fd, "f", 0, 0), 0);
@@ -306,6 +331,73 @@ static void what_may_not_be_read_has_none(void **state)
 	fs_end(&client);
 }
 
+/* The loop does not wait, nor is the guest told to come back: a worker waits. */
+static void a_lease_of_another_process_is_waited_for_by_a_worker(void **state)
+{
+	static const struct fuse_getattr_in get;
+	static const struct fuse_setattr_in set = { .valid = FATTR_MODE | FATTR_MTIME, .mode = 0600, .mtime = 1 };
+	static const uint32_t value[2] = { 1, 0 }; /* fuse_setxattr_in as SETXATTR_EXT has it not: size, flags */
+	static const struct fuse_getxattr_in list = { .size = 64 };
+	static const struct fuse_open_in rw = { .flags = O_RDWR };
+	struct fuse_link_in link = { 0 };
+	const struct {
+		uint32_t opcode;
+		const void *args;
+		size_t len;
+		const char *payload;
+		size_t payload_len;
+	} cases[] = {
+		{ FUSE_LOOKUP, NULL, 0, "f0", 3 },
+		{ FUSE_GETATTR, &get, sizeof get, NULL, 0 },
+		{ FUSE_SETATTR, &set, sizeof set, NULL, 0 },
+		{ FUSE_SETXATTR, value, sizeof value, "user.a\0x", 8 },
+		{ FUSE_LISTXATTR, &list, sizeof list, NULL, 0 },
+		{ FUSE_LINK, &link, sizeof link, "other", 6 },
+		{ FUSE_OPEN, &rw, sizeof rw, NULL, 0 },
+	};
+	struct fs_request *request;
+	struct fs_client client;
+	char reply[256];
+	sigset_t signals;
+	uint64_t before;
+	int got;
+
+	(void)state;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGIO);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &signals, NULL), 0);
+	fs_begin(&client, NULL, SQUASH);
+	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		uint64_t node = FUSE_ROOT_ID;
+		char name[8];
+		int fd;
+
+		snprintf(name, sizeof name, "f%u", i);
+		fs_host_file(&client, name, "text", 0644);
+		if (cases[i].opcode != FUSE_LOOKUP)
+			assert_int_equal(fs_lookup(&client, FUSE_ROOT_ID, name, &node, NULL), 0);
+		link.oldnodeid = node;
+		if (cases[i].opcode == FUSE_LINK)
+			node = FUSE_ROOT_ID;
+		/* As the host's Samba has one. Who holds it is told by a signal that another wants the file. */
+		fd = openat(client.folder_fd, name, O_RDWR | O_CLOEXEC);
+		assert_true(fd >= 0);
+		assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+		before = fs_counter(&client, "worker_requests");
+		request = fs_submit(&client, cases[i].opcode, node, cases[i].args, cases[i].len, cases[i].payload,
+		                    cases[i].payload_len, 256);
+		assert_false(fs_is_done(&client, request));
+		assert_int_equal(sigwait(&signals, &got), 0);
+		assert_int_equal(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+		assert_int_equal(fs_wait(&client, request, reply, sizeof reply, NULL), 0);
+		assert_int_equal(fs_counter(&client, "worker_requests"), before + 1);
+		close(fd);
+	}
+	assert_true(fs_host_exists(&client, "other"));
+	fs_end(&client);
+	assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &signals, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,11 +405,12 @@ int main(void)
 		cmocka_unit_test(sizes_are_bounded_as_linux_bounds_them),
 		cmocka_unit_test(our_own_are_not_there),
 		cmocka_unit_test(squashed_capabilities_mean_something_to_the_guest_only),
-		cmocka_unit_test(roots_attributes_are_the_hosts_where_owners_are),
+		cmocka_unit_test(labels_are_not_the_hosts_where_owners_are),
 		cmocka_unit_test(other_namespaces_are_not_supported),
 		cmocka_unit_test(a_links_attributes_are_not_its_targets),
 		cmocka_unit_test(without_the_option_the_guest_need_not_ask_again),
 		cmocka_unit_test(what_may_not_be_read_has_none),
+		cmocka_unit_test(a_lease_of_another_process_is_waited_for_by_a_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,27 @@ static void a_readable_fd_calls_its_watch_until_it_is_read(void **state)
 	assert_int_equal(bench->events, REACTOR_READ);
 }
 
+static void an_edge_calls_its_watch_once_whether_it_is_read_or_not(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(write(bench->fds[1], "x", 1), 1);
+	bench->watch = reactor_watch_add(bench->reactor, bench->fds[0], REACTOR_READ | REACTOR_EDGE,
+	                                 note_events_and_stop, bench);
+	assert_non_null(bench->watch);
+	reactor_run(bench->reactor);
+	assert_int_equal(bench->count, 1); /* for what was there at first */
+	assert_int_equal(write(bench->fds[1], "y", 1), 1);
+	reactor_run(bench->reactor);
+	assert_int_equal(bench->count, 2);
+	assert_int_equal(bench->events, REACTOR_READ);
+	bench->timer = reactor_timer_add(bench->reactor, stop_loop, bench);
+	reactor_timer_set(bench->timer, 5);
+	reactor_run(bench->reactor);
+	assert_int_equal(bench->count, 2);
+	assert_int_equal(bench->other, 1);
+}
+
 static void a_hang_up_counts_as_readable(void **state)
 {
 	struct bench *bench = *state;
@@ -519,6 +540,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		bench_test(a_readable_fd_calls_its_watch_until_it_is_read),
+		bench_test(an_edge_calls_its_watch_once_whether_it_is_read_or_not),
 		bench_test(a_hang_up_counts_as_readable),
 		bench_test(a_watch_can_turn_from_reading_to_writing_to_nothing),
 		bench_test(what_cannot_be_watched_is_refused),
