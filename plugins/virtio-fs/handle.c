@@ -34,7 +34,7 @@ struct handle_table {
 	pthread_mutex_t lock;
 	struct handle_place *places; /* 0 is nobody's */
 	uint32_t n_places, room, free;
-	uint64_t count, limit;
+	uint64_t count, limit; /* `limit`: of all shares together */
 };
 
 static struct open_handle *open_of(struct handle *handle)
@@ -115,7 +115,7 @@ int handle_new(struct share *share, enum handle_kind kind, const struct node *no
 	if (!open)
 		goto fail;
 	pthread_mutex_lock(&table->lock);
-	if (table->count >= table->limit)
+	if (table->count >= descriptors_of_share(table->limit))
 		rc = -ENFILE;
 	else
 		i = place_new(table);

@@ -40,6 +40,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "plugins/virtio-fs/node-table.h"
 #include "plugins/virtio-fs/operations.h"
 
 #define WAKE_SIGNAL (SIGRTMIN + 3)
@@ -160,7 +161,8 @@ static bool room_for_owner(const struct locks *locks)
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
 		files.rlim_cur = LOCK_OWNERS_MAX * (rlim_t)OWNER_FILES_SHARE;
-	return locks->n_owners < LOCK_OWNERS_MAX && locks->n_owners < files.rlim_cur / OWNER_FILES_SHARE;
+	return locks->n_owners < LOCK_OWNERS_MAX &&
+	       locks->n_owners < descriptors_of_share(files.rlim_cur / OWNER_FILES_SHARE);
 }
 
 /*

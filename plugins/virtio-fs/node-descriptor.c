@@ -28,6 +28,7 @@
 
 #define CLOSE_BATCH 32u
 #define LIMIT_MIN 16u
+#define REGAIN_AFTER 64u /* descriptors that were closed for others */
 /*
  * Each open node pins an inode and its names in the host's memory, about 1 KiB; to open one again is two system calls.
  * More than this does not pay.
@@ -50,6 +51,26 @@ static uint64_t descriptors_of_process(void)
 			limit.rlim_cur = before;
 	}
 	return limit.rlim_cur < DESCRIPTORS_WANTED ? limit.rlim_cur : DESCRIPTORS_WANTED;
+}
+
+/* RLIMIT_NOFILE is the process', so how many shares there are in it is the process' affair, too. */
+static atomic_uint shares;
+
+void descriptors_join(void)
+{
+	atomic_fetch_add(&shares, 1);
+}
+
+void descriptors_leave(void)
+{
+	atomic_fetch_sub(&shares, 1);
+}
+
+uint64_t descriptors_of_share(uint64_t descriptors)
+{
+	const unsigned n = atomic_load_explicit(&shares, memory_order_relaxed);
+
+	return n > 1 ? descriptors / n : descriptors;
 }
 
 /* Half and a quarter: the rest is for other devices, and for what is open for the length of a call. */
@@ -149,6 +170,24 @@ static void close_all(const int *fds, unsigned n)
 		close(fds[--n]);
 }
 
+/* How many there may be now. Under the lock. */
+static uint64_t limit_now(const struct node_table *table)
+{
+	const uint64_t most = descriptors_of_share(table->most);
+
+	return table->limit < most ? table->limit : most;
+}
+
+/*
+ * One was closed to make room. What was given up when the process had none (node_table_relieve()) comes back in small
+ * steps: whoever needed them may not any more, and if he does, it is taken again.
+ */
+static void regain(struct node_table *table)
+{
+	if (table->limit < table->most && ++table->evictions % REGAIN_AFTER == 0)
+		table->limit++;
+}
+
 /* Counts one more. 0 or -EMFILE. */
 static int reserve(struct node_table *table)
 {
@@ -158,11 +197,13 @@ static int reserve(struct node_table *table)
 	do {
 		n = 0;
 		pthread_mutex_lock(&table->lock);
-		if (table->descriptors >= table->limit)
+		if (table->descriptors >= limit_now(table))
 			n = evict(table, fds, 1);
-		if (table->descriptors >= table->limit && n) /* the limit was lowered */
+		if (table->descriptors >= limit_now(table) && n) /* the limit was lowered */
 			n += evict(table, fds + n, CLOSE_BATCH - n);
-		rc = table->descriptors < table->limit ? 0 : -EMFILE;
+		if (n)
+			regain(table);
+		rc = table->descriptors < limit_now(table) ? 0 : -EMFILE;
 		if (rc == 0)
 			table->descriptors++;
 		pthread_mutex_unlock(&table->lock);
@@ -185,7 +226,7 @@ bool node_table_relieve(struct node_table *table)
 
 	pthread_mutex_lock(&table->lock);
 	n = evict(table, fds, CLOSE_BATCH);
-	/* Somebody else needs them. It would soon be so again. */
+	/* Somebody else needs them. It would soon be so again; see regain(). */
 	if (n && table->limit > table->descriptors && table->descriptors >= LIMIT_MIN)
 		table->limit = table->descriptors;
 	pthread_mutex_unlock(&table->lock);
@@ -314,7 +355,7 @@ void node_table_limit(struct node_table *table, uint64_t descriptors)
 	do {
 		n = 0;
 		pthread_mutex_lock(&table->lock);
-		table->limit = descriptors;
+		table->limit = table->most = descriptors;
 		if (table->descriptors > table->limit)
 			n = evict(table, fds, CLOSE_BATCH);
 		pthread_mutex_unlock(&table->lock);

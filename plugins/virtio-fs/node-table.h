@@ -15,7 +15,8 @@
 #include "plugins/virtio-fs/node-index.h"
 #include "plugins/virtio-fs/node.h"
 
-#define NODES_MAX (UINT32_C(1) << 22) /* some 300 bytes each, and the kernel's */
+#define NODES_MAX (UINT32_C(1) << 22) /* some 300 bytes each, and the kernel's: capsa.conf(5) */
+#define DEVICES_MAX 256u                     /* that are told apart in a share: struct node, device */
 #define NODE_STATX (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
 /*
@@ -58,8 +59,13 @@ struct node_table {
 	uint64_t nodes;
 	struct index by_inode, by_name;
 	struct slot *oldest, *newest;
+	uint64_t devices[DEVICES_MAX]; /* struct identity, dev */
+	unsigned n_devices;
 	atomic_bool no_cached;       /* the kernel has no RESOLVE_CACHED, or may not be asked */
-	uint64_t descriptors, limit; /* without the root's, which is the share's */
+	/* Without the root's, which is the share's. `limit`: what it may have, as far as other shares leave it to it;
+	 * `most`: what that comes back to after it was lowered. */
+	uint64_t descriptors, limit, most;
+	uint64_t evictions; /* since then */
 };
 
 static inline struct slot *slot_of(const struct node *node)
@@ -79,9 +85,14 @@ bool identity_equal(const struct identity *a, const struct identity *b);
 /* node-descriptor.c */
 /* In or out of the list of those that may be closed, as its state now is. */
 void slot_list(struct node_table *table, struct slot *slot);
-/* How many descriptors the nodes of one share may have, and its handles: of what RLIMIT_NOFILE leaves. */
+/* How many descriptors the nodes of all shares may have, and their handles: of what RLIMIT_NOFILE leaves. */
 uint64_t descriptors_for_nodes(void);
 uint64_t descriptors_for_handles(void);
+/* The process has one share more, or less: a table's life. */
+void descriptors_join(void);
+void descriptors_leave(void);
+/* What one share may have of so many. Any thread. */
+uint64_t descriptors_of_share(uint64_t descriptors);
 /*
  * One descriptor that counts: O_PATH, with others closed to make room. Not under the lock. A descriptor or -errno
  * (-EMFILE: all are in use; -EAGAIN: only what is in memory was wanted).

@@ -293,6 +293,21 @@ static struct slot *slot_new(struct node_table *table, const struct identity *is
 	return slot;
 }
 
+/* struct node, device. All that are too many are the last. */
+static uint8_t device_index(struct node_table *table, uint64_t dev)
+{
+	unsigned i;
+
+	for (i = 0; i < table->n_devices; i++)
+		if (table->devices[i] == dev)
+			return (uint8_t)i;
+	if (i == DEVICES_MAX)
+		return DEVICES_MAX - 1;
+	table->devices[i] = dev;
+	table->n_devices++;
+	return (uint8_t)i;
+}
+
 /*
  * What was opened becomes a node, or turns out to be one. Takes over `fd`, which counts; < 0: it was looked at by its
  * name only. `name` NULL: it has none. 0 or -errno.
@@ -318,6 +333,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 		slot = slot_new(table, &is, &err);
 		if (slot) {
 			slot->node.storage = storage;
+			slot->node.device = same ? parent->node.device : device_index(table, is.dev);
 			slot->node.is_submount = parent && !same && S_ISDIR(slot->node.type);
 		}
 	}
@@ -560,7 +576,8 @@ int node_table_new(struct share *share, struct node_table **out)
 		return -ENOMEM;
 	pthread_mutex_init(&table->lock, NULL);
 	table->n_places = 1;
-	table->limit = descriptors_for_nodes();
+	descriptors_join();
+	table->limit = table->most = descriptors_for_nodes();
 	if (getrandom(&table->seed, sizeof table->seed, GRND_NONBLOCK) != (ssize_t)sizeof table->seed)
 		table->seed = (uintptr_t)table;
 	table->room = FIRST_PLACES;
@@ -583,6 +600,7 @@ int node_table_new(struct share *share, struct node_table **out)
 	assert(table->root->node.id == FUSE_ROOT_ID);
 	table->root->node.fd = share->root;
 	table->root->node.storage = fd_storage(share->root);
+	table->root->node.device = device_index(table, is.dev);
 	*out = table;
 	return 0;
 }
@@ -619,6 +637,7 @@ void node_table_free(struct node_table *table)
 	free(table->places);
 	pthread_mutex_destroy(&table->lock);
 	free(table);
+	descriptors_leave();
 }
 
 void node_table_count(struct node_table *table, uint64_t *nodes, uint64_t *descriptors)

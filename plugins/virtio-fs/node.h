@@ -7,8 +7,8 @@
  * or someone holds it (node_get()). Hard links and repeated look-ups are one node: it is found by device, inode and
  * mount.
  *
- * DESCRIPTORS. There are fewer descriptors than a guest may know files. Beyond a limit that is made of RLIMIT_NOFILE
- * the descriptor of the node that was used least recently is closed (never of one that is held, the root, or one that
+ * DESCRIPTORS. There are fewer descriptors than a guest may know files. Beyond a limit that is made of RLIMIT_NOFILE,
+ * which all shares of the process divide among them, the descriptor of the node that was used least recently is closed (never of one that is held, the root, or one that
  * has no name any more); the node keeps its parent and name, and is opened again when it is needed, by one step from
  * its parent, and only if what stands there is the same inode (device, inode, mount, type, birth time where the file
  * system has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again. Files that were only listed
@@ -38,6 +38,7 @@ struct node {
 	mode_t type;      /* S_IFMT of the host's inode: S_IFREG, S_IFDIR, ... */
 	bool is_submount; /* a directory of another file system than that which it was found in */
 	enum storage storage;
+	uint8_t device; /* which of the share's file systems it is on, in the order in which they were met; root: 0 */
 	/* Valid while it is held. */
 	int fd; /* O_PATH | O_NOFOLLOW */
 
@@ -57,6 +58,16 @@ struct node {
 		bool is_settled;
 	} opened;
 };
+
+/*
+ * The inode number that the guest gets for `ino`, a number of the node's file system. Where the guest does not see that
+ * there are several (options.hide_submounts), all have one st_dev, so their numbers must differ: which one it is goes
+ * into the upper bits, which hardly any file system uses. The shared directory's own numbers stay as they are.
+ */
+static inline uint64_t node_inode_number(const struct share *share, const struct node *node, uint64_t ino)
+{
+	return share->flags & FUSE_SUBMOUNTS ? ino : ino ^ (uint64_t)node->device << 56;
+}
 
 /* Whether it is the host's kernel that answers there. */
 static inline bool node_is_kernel(const struct node *node)

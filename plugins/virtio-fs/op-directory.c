@@ -144,7 +144,10 @@ static int flush(struct listing *listing)
 	return rc;
 }
 
-/* The number of the share's root where the host would tell of what is above it. */
+/*
+ * As in attributes; where another file system begins, that of the directory below it, as readdir(3) has it. The number
+ * of the share's root where the host would tell of what is above it.
+ */
 static uint64_t inode_number(const struct listing *listing, const struct dirent64 *entry)
 {
 	struct statx stx;
@@ -152,7 +155,7 @@ static uint64_t inode_number(const struct listing *listing, const struct dirent6
 	if (listing->node->id == FUSE_ROOT_ID && strcmp(entry->d_name, "..") == 0 &&
 	    node_statx(listing->node, -1, &stx) == 0)
 		return stx.stx_ino;
-	return entry->d_ino;
+	return node_inode_number(listing->call->share, listing->node, entry->d_ino);
 }
 
 /* What LOOKUP would answer; without a node where there is no such answer. */

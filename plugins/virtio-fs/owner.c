@@ -13,7 +13,7 @@ static bool squashes(const struct share *share)
 int owner_attributes(struct share *share, struct node *node, int fd, const struct statx *stx, struct fuse_attr *attr)
 {
 	*attr = (struct fuse_attr){
-		.ino = stx->stx_ino,
+		.ino = node_inode_number(share, node, stx->stx_ino),
 		.size = stx->stx_size,
 		.blocks = stx->stx_blocks,
 		.atime = (uint64_t)stx->stx_atime.tv_sec,

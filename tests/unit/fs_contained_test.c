@@ -473,6 +473,67 @@ static void a_mount_in_the_share_is_another_file_system_and_the_way_stays_inside
 	path_remove_tree(folder);
 }
 
+static void number_is(void *ctx, const char *name, const struct fuse_dirent *entry)
+{
+	if (strcmp(name, "f") == 0)
+		*(uint64_t *)ctx = entry->ino;
+}
+
+static void file_systems_that_look_like_one_have_different_inode_numbers(void **state)
+{
+	static const char *const names[] = { "d", "e" };
+	struct fuse_entry_out entry[2], file[2];
+	char folder[256], path[300];
+	uint64_t node, listed;
+	struct fs_client c;
+	struct stat st;
+	unsigned i;
+
+	(void)state;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		print_message("mounts need root\n");
+		skip();
+	}
+	snprintf(folder, sizeof folder, "/tmp/capsa-mounts-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+		assert_int_equal(mount("none", path, "tmpfs", 0, NULL), 0);
+	}
+	/* Two of a kind number their files alike. */
+	fs_begin(&c, folder, "owner = \"host\"; submounts = false;");
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/f", names[i]);
+		fs_host_file(&c, path, INSIDE, 0644);
+		assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, names[i], &node, &entry[i]), 0);
+		assert_int_equal(fs_lookup(&c, node, "f", NULL, &file[i]), 0);
+		assert_int_equal(fs_list(&c, node, false, number_is, &listed), 3);
+		assert_true(listed == file[i].attr.ino);
+		assert_int_equal(fs_list(&c, node, true, number_is, &listed), 3);
+		assert_true(listed == file[i].attr.ino);
+		assert_int_equal(fstatat(c.folder_fd, path, &st, 0), 0);
+		assert_true((file[i].attr.ino & (UINT64_MAX >> 8)) == st.st_ino);
+	}
+	assert_true(entry[0].attr.ino != entry[1].attr.ino);
+	assert_true(file[0].attr.ino != file[1].attr.ino);
+	assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, "d", &node, &entry[1]), 0);
+	assert_true(entry[0].attr.ino == entry[1].attr.ino);
+	fs_end(&c);
+	/* Where they are seen, numbers are the host's. */
+	fs_begin(&c, folder, "owner = \"host\";");
+	assert_int_equal(fs_lookup(&c, FUSE_ROOT_ID, "d", &node, NULL), 0);
+	assert_int_equal(fs_lookup(&c, node, "f", NULL, &file[0]), 0);
+	assert_int_equal(fstatat(c.folder_fd, "d/f", &st, 0), 0);
+	assert_true(file[0].attr.ino == st.st_ino);
+	fs_end(&c);
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		umount2(path, MNT_DETACH);
+	}
+	path_remove_tree(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +546,7 @@ int main(void)
 		cmocka_unit_test(a_directory_swapped_for_a_link_never_leads_outside),
 		cmocka_unit_test(a_node_that_is_opened_again_is_the_same_or_stale),
 		cmocka_unit_test(a_mount_in_the_share_is_another_file_system_and_the_way_stays_inside),
+		cmocka_unit_test(file_systems_that_look_like_one_have_different_inode_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -649,6 +649,76 @@ static void a_host_without_descriptors_gets_some_back_from_the_nodes(void **stat
 	fs_end(&c);
 }
 
+/* Opens what it may. */
+static void fill(struct fs_client *c)
+{
+	uint64_t node, fh;
+	char name[16];
+
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		fs_host_file(c, name, "x", 0644);
+		if (fs_lookup(c, FUSE_ROOT_ID, name, &node, NULL) == 0)
+			fs_open(c, node, O_RDONLY, &fh);
+	}
+}
+
+static void two_shares_leave_descriptors_to_the_rest_of_the_process(void **state)
+{
+	struct rlimit before, low;
+	struct fs_client a, b;
+	unsigned n;
+	int fds[32];
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){ .rlim_cur = 256, .rlim_max = 256 };
+	if (geteuid() != 0)
+		skip(); /* nobody else gets his limit back */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	fs_begin(&a, NULL, "");
+	fs_begin(&b, NULL, "");
+	fill(&a);
+	fill(&b);
+	for (n = 0; n < 32; n++) {
+		fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (fds[n] < 0)
+			fail_msg("after %u: %s", n, strerror(errno));
+	}
+	while (n)
+		close(fds[--n]);
+	/* What is checked at the end is what there was at each one's beginning. */
+	fs_reset(&a);
+	fs_end(&b);
+	fs_end(&a);
+	setrlimit(RLIMIT_NOFILE, &before);
+}
+
+static void what_was_given_up_comes_back(void **state)
+{
+	struct fs_client c;
+	uint64_t low;
+	char name[16];
+
+	(void)state;
+	fs_begin(&c, NULL, "");
+	node_table_limit(c.share->nodes, 100);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		fs_host_file(&c, name, "x", 0644);
+		look(&c, FUSE_ROOT_ID, name);
+	}
+	assert_true(node_table_relieve(c.share->nodes));
+	low = c.share->nodes->limit;
+	assert_true(low < 100);
+	for (unsigned i = 0; i < 50000 && c.share->nodes->limit < 100; i++) {
+		snprintf(name, sizeof name, "%u", i % 200);
+		look(&c, FUSE_ROOT_ID, name);
+	}
+	assert_int_equal(c.share->nodes->limit, 100);
+	fs_end(&c);
+}
+
 static void five_hundred_levels_are_walked_and_found_again(void **state)
 {
 	int at, next;
@@ -926,6 +996,8 @@ int main(void)
 		cmocka_unit_test(a_thousand_files_share_sixteen_descriptors),
 		cmocka_unit_test(where_all_descriptors_are_in_use_the_guest_is_told),
 		cmocka_unit_test(a_host_without_descriptors_gets_some_back_from_the_nodes),
+		cmocka_unit_test(two_shares_leave_descriptors_to_the_rest_of_the_process),
+		cmocka_unit_test(what_was_given_up_comes_back),
 		cmocka_unit_test(five_hundred_levels_are_walked_and_found_again),
 		cmocka_unit_test(names_of_any_bytes_and_255_of_them),
 		cmocka_unit_test(a_million_lookups_leave_nothing_behind),
