@@ -25,8 +25,8 @@ int entry_fill(struct call *call, struct node *node, int fd, const struct statx 
 
 /*
  * Appends the entry of a node that node_lookup() or node_adopt() gave: 0, and the guest owns that look-up; or -errno or
- * CALL_BLOCKS: the look-up is taken away again. The caller's hold stays the caller's (node_put()) either way. CREATE appends its
- * fuse_open_out behind it and sees to it beforehand that there is room for both (call_reply_left()).
+ * CALL_BLOCKS: the look-up is taken away again. The caller's hold stays the caller's (node_put()) either way. CREATE
+ * appends its fuse_open_out behind it and sees to it beforehand that there is room for both (call_reply_left()).
  */
 int entry_reply(struct call *call, struct node *node, const struct statx *stx);
 

@@ -4,6 +4,7 @@ VIRTIO_FS_SOURCES = \
 	plugins/virtio-fs/dispatch.c plugins/virtio-fs/operations.h \
 	plugins/virtio-fs/entry.c plugins/virtio-fs/entry.h \
 	plugins/virtio-fs/handle.c plugins/virtio-fs/handle.h \
+	plugins/virtio-fs/host-inode.h \
 	plugins/virtio-fs/lock.c plugins/virtio-fs/lock.h \
 	plugins/virtio-fs/node.c plugins/virtio-fs/node.h \
 	plugins/virtio-fs/node-descriptor.c plugins/virtio-fs/node-table.h \

@@ -24,13 +24,12 @@
 
 #include "plugins/virtio-fs/entry.h"
 #include "plugins/virtio-fs/handle.h"
+#include "plugins/virtio-fs/host-inode.h"
 #include "plugins/virtio-fs/lock.h"
 #include "plugins/virtio-fs/operations.h"
 #include "plugins/virtio-fs/owner.h"
 #include "plugins/virtio-fs/quota.h"
 #include "plugins/virtio-fs/tree.h"
-
-#define GRAIN 2 /* seconds: the coarsest that file systems stamp with */
 
 /* What the host's open(2) gets of the guest's flags; -EINVAL. O_CREAT and the like are added by who means them. */
 static int host_flags(const struct share *share, uint32_t flags)
@@ -53,11 +52,6 @@ static bool flags_change(uint32_t flags)
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 }
 
-static bool same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 /* An open file as it was at a time, which was asked for first. */
 struct state {
 	struct timespec at;
@@ -78,12 +72,12 @@ static bool is_unchanged(struct node *node, const struct state *state)
 	bool same;
 
 	pthread_mutex_lock(&node->lock);
-	same = node->opened.is_settled && same_time(&node->opened.mtime, &stx->stx_mtime) &&
-	       same_time(&node->opened.ctime, &stx->stx_ctime) && node->opened.size == stx->stx_size;
+	same = node->opened.is_settled && time_is_same(&node->opened.mtime, &stx->stx_mtime) &&
+	       time_is_same(&node->opened.ctime, &stx->stx_ctime) && node->opened.size == stx->stx_size;
 	node->opened.mtime = stx->stx_mtime;
 	node->opened.ctime = stx->stx_ctime;
 	node->opened.size = stx->stx_size;
-	node->opened.is_settled = state->at.tv_sec > stx->stx_ctime.tv_sec + GRAIN;
+	node->opened.is_settled = time_is_settled(&stx->stx_ctime, &state->at);
 	pthread_mutex_unlock(&node->lock);
 	return same;
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "plugins/virtio-fs/entry.h"
+#include "plugins/virtio-fs/host-inode.h"
 #include "plugins/virtio-fs/operations.h"
 #include "plugins/virtio-fs/owner.h"
 #include "plugins/virtio-fs/quota.h"
@@ -55,12 +56,6 @@ int parent_get(struct call *call, uint64_t id, struct node **out)
 mode_t call_mode(const struct call *call, mode_t mode, mode_t umask)
 {
 	return call->share->flags & FUSE_DONT_MASK ? mode & ~(umask & 0777) : mode;
-}
-
-/* FUSE has Linux's new_encode_dev(): 12 bits of major, 20 of minor, in 32. */
-static dev_t host_device(uint32_t rdev)
-{
-	return makedev((rdev & 0xfff00) >> 8, (rdev & 0xff) | (rdev >> 12 & 0xfff00));
 }
 
 void make_undo(struct node *parent, const char *name, int fd)
@@ -98,7 +93,7 @@ static int make_at(struct call *call, struct node *parent, const struct thing *t
 		result = symlinkat(thing->target, parent->fd, name);
 		break;
 	default:
-		result = mknodat(parent->fd, name, thing->host_mode, host_device(thing->rdev));
+		result = mknodat(parent->fd, name, thing->host_mode, makedev(device_major(thing->rdev), device_minor(thing->rdev)));
 		break;
 	}
 	result = result < 0 ? -errno : 0;

@@ -7,7 +7,7 @@
  *     guest                 OWNER_SQUASH                       OWNER_HOST
  *     user.capsa.*          is not there, cannot be made       the same (owner.h keeps its own there)
  *     user.*                user.*                             user.*
- *     security.capability   user.capsa.x.security.capability   security.capability, for root
+ *     security.capability   user.capsa.x.security.capability   security.capability
  *     security.*            user.capsa.x.security.*            user.capsa.x.security.*
  *     trusted.*             user.capsa.x.trusted.*             user.capsa.x.trusted.*
  *     system.*, ...         EOPNOTSUPP                         EOPNOTSUPP: no ACLs are offered (FUSE_POSIX_ACL)
@@ -56,7 +56,7 @@ static bool is_privileged(const char *name)
 /* The guest's privileged `name` is the host's, too. */
 static bool is_shared(const struct share *share, const char *name)
 {
-	return share->options.owner == OWNER_HOST && share->is_root && !strcmp(name, XATTR_NAME_CAPS);
+	return share->options.owner == OWNER_HOST && !strcmp(name, XATTR_NAME_CAPS);
 }
 
 /*

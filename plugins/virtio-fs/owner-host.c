@@ -14,8 +14,7 @@
  * Set-id bits that a write or truncation takes are ours to take, for the same reason: owner_host_kill_set_id().
  * chown(2) takes them from root as well.
  *
- * Without privileges there is nobody else to act for: what the guest creates, belongs to capsa's user, and the guest
- * sees that. chown and chmod are allowed what the host allows that user.
+ * All this needs privileges: without them there is no such share (virtio-fs.c, share->is_root).
  */
 #include "owner-private.h"
 
@@ -84,8 +83,6 @@ int owner_host_act(struct share *share, uint32_t uid, uint32_t gid, struct owner
 	if (!id_to_host(&options->uid_map, uid, &host_uid) || !id_to_host(&options->gid_map, gid, &host_gid) ||
 	    host_uid == OWNER_NO_ID || host_gid == OWNER_NO_ID)
 		return -EPERM;
-	if (!share->is_root)
-		return 0;
 	if (host_uid == owners_uid(share->owners) && host_gid == owners_gid(share->owners))
 		return 0;
 	r = thread.prepared ? 0 : prepare_thread();

@@ -9,6 +9,7 @@
 #ifndef CAPSA_VIRTIO_FS_OWNER_PRIVATE_H
 #define CAPSA_VIRTIO_FS_OWNER_PRIVATE_H
 
+#include "plugins/virtio-fs/host-inode.h"
 #include "plugins/virtio-fs/owner.h"
 
 #define OWNER_NOBODY 65534u /* looks so what no map has, as in user namespaces (overflowuid) */

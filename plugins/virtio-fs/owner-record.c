@@ -16,17 +16,6 @@
 
 #define RECORD_VERSION '1'
 
-/* FUSE has device numbers as Linux' new_encode_dev(). */
-static uint32_t major_of(uint32_t rdev)
-{
-	return (rdev & 0xfff00) >> 8;
-}
-
-static uint32_t minor_of(uint32_t rdev)
-{
-	return (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
-}
-
 static void write_id(char text[static 12], const struct owner_record *record, unsigned which, uint32_t id)
 {
 	if (record->has & which)
@@ -44,7 +33,7 @@ size_t owner_record_write(const struct owner_record *record, char text[OWNER_REC
 	write_id(gid, record, RECORD_GID, record->gid);
 	if (record->has & RECORD_MODE)
 		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s 0%" PRIo32 " %" PRIu32 ":%" PRIu32,
-		               RECORD_VERSION, uid, gid, record->mode, major_of(record->rdev), minor_of(record->rdev));
+		               RECORD_VERSION, uid, gid, record->mode, device_major(record->rdev), device_minor(record->rdev));
 	else
 		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s - -", RECORD_VERSION, uid, gid);
 	return (size_t)len;
@@ -93,7 +82,7 @@ bool owner_record_read(struct owner_record *record, mode_t type, const char *tex
 			return false;
 		if (sscanf(device, "%" SCNu32 ":%" SCNu32, &major, &minor) != 2 || major > 0xfff || minor > 0xfffff)
 			return false;
-		read.rdev = (minor & 0xff) | (major << 8) | ((minor & 0xfff00) << 12);
+		read.rdev = device_encode(major, minor);
 	}
 	if (owner_record_write(&read, again) != len || memcmp(again, text, len) != 0)
 		return false;

@@ -43,8 +43,7 @@ static struct view default_view(const struct share *share, const struct statx *s
 		.uid = default_id(stx->stx_uid, owners_uid(share->owners), options->uid, &options->uid_map),
 		.gid = default_id(stx->stx_gid, owners_gid(share->owners), options->gid, &options->gid_map),
 		.mode = stx->stx_mode,
-		.rdev = (stx->stx_rdev_minor & 0xff) | (stx->stx_rdev_major << 8) |
-		        ((stx->stx_rdev_minor & ~0xffu) << 12),
+		.rdev = device_encode(stx->stx_rdev_major, stx->stx_rdev_minor),
 	};
 }
 

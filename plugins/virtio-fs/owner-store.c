@@ -16,8 +16,8 @@
  * calls. It holds as long as the inode's ctime is what it was: setting an attribute changes it, as chmod does, whoever
  * does it. But timestamps have a granularity: a tick of some milliseconds at best, whole seconds on ext4 with small
  * inodes, two on FAT. What was read in the same grain as the last change may have changed since, unseen. So it is kept
- * only if the ctime was, at the time of reading, older than CTIME_GRAIN; until then each reading goes to the file. The
- * attributes must have been taken before the record was read, not after: then a change in between makes for a ctime
+ * only if the ctime was, at the time of reading, older than any grain (time_is_settled()); until then each reading goes
+ * to the file. The attributes must have been taken before the record was read, not after: then a change in between makes for a ctime
  * that is newer than the one it is kept under, and the record is read once more. A time in the future (a server's
  * clock) is never old enough. Of a file that was made a moment ago the record is known without reading, and is handed
  * to the answer that tells the guest of the file, once.
@@ -38,7 +38,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CTIME_GRAIN 2 /* seconds, see above */
 #define N_LOCKS 64u
 
 /* node->owner.state: nothing, or CACHED and the `has` of a record. ONCE: for the next one who asks. */
@@ -367,21 +366,6 @@ int owner_store_set(struct share *share, struct node *node, int fd, const struct
 
 /* The cache. */
 
-static bool is_old_enough(const struct statx_timestamp *ctime)
-{
-	struct timespec now;
-
-	/* The clock that file systems stamp with. */
-	return clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0 &&
-	       (now.tv_sec - CTIME_GRAIN > ctime->tv_sec ||
-	        (now.tv_sec - CTIME_GRAIN == ctime->tv_sec && now.tv_nsec > (long)ctime->tv_nsec));
-}
-
-static bool same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 static void keep(struct share *share, struct node *node, const struct statx *stx, const struct owner_record *record,
                  unsigned state)
 {
@@ -405,6 +389,7 @@ int owner_store_get(struct share *share, struct node *node, int fd, const struct
                     struct owner_record *record)
 {
 	struct owners *owners = share->owners;
+	struct timespec now;
 	bool cached, is_old;
 	int r;
 
@@ -413,7 +398,7 @@ int owner_store_get(struct share *share, struct node *node, int fd, const struct
 		return 0;
 	}
 	owners_lock(owners, node);
-	cached = node->owner.state & CACHED && same_time(&node->owner.ctime, &stx->stx_ctime);
+	cached = node->owner.state & CACHED && time_is_same(&node->owner.ctime, &stx->stx_ctime);
 	if (cached)
 		*record = (struct owner_record){
 			.has = node->owner.state & ~(CACHED | ONCE),
@@ -428,7 +413,7 @@ int owner_store_get(struct share *share, struct node *node, int fd, const struct
 	if (cached)
 		return 0;
 	/* Asked before reading, as the comment above wants it. */
-	is_old = is_old_enough(&stx->stx_ctime);
+	is_old = clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0 && time_is_settled(&stx->stx_ctime, &now);
 	r = owner_store_read(share, node, fd, stx, record);
 	if (r == 0 && is_old)
 		keep(share, node, stx, record, CACHED);

@@ -24,9 +24,7 @@ int owner_attributes(struct share *share, struct node *node, int fd, const struc
 		.ctimensec = stx->stx_ctime.tv_nsec,
 		.mode = stx->stx_mode,
 		.nlink = stx->stx_nlink,
-		/* Linux' new_encode_dev(): 12 bits of major, 20 of minor. */
-		.rdev = (stx->stx_rdev_minor & 0xff) | (stx->stx_rdev_major << 8) |
-		        ((stx->stx_rdev_minor & ~0xffu) << 12),
+		.rdev = device_encode(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
 	};
 	if (squashes(share))
