@@ -16,7 +16,7 @@
 #include "plugins/virtio-fs/node.h"
 
 #define NODES_MAX (UINT32_C(1) << 22) /* some 300 bytes each, and the kernel's: capsa.conf(5) */
-#define DEVICES_MAX 256u                     /* that are told apart in a share: struct node, device */
+#define DEVICES_MAX 256u              /* that are told apart in a share: struct node, device */
 #define NODE_STATX (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
 /*
@@ -61,7 +61,7 @@ struct node_table {
 	struct slot *oldest, *newest;
 	uint64_t devices[DEVICES_MAX]; /* struct identity, dev */
 	unsigned n_devices;
-	atomic_bool no_cached;       /* the kernel has no RESOLVE_CACHED, or may not be asked */
+	atomic_bool no_cached; /* the kernel has no RESOLVE_CACHED, or may not be asked */
 	/* Without the root's, which is the share's. `limit`: what it may have, as far as other shares leave it to it;
 	 * `most`: what that comes back to after it was lowered. */
 	uint64_t descriptors, limit, most;

@@ -8,11 +8,11 @@
  * mount.
  *
  * DESCRIPTORS. There are fewer descriptors than a guest may know files. Beyond a limit that is made of RLIMIT_NOFILE,
- * which all shares of the process divide among them, the descriptor of the node that was used least recently is closed (never of one that is held, the root, or one that
- * has no name any more); the node keeps its parent and name, and is opened again when it is needed, by one step from
- * its parent, and only if what stands there is the same inode (device, inode, mount, type, birth time where the file
- * system has one). Otherwise -ESTALE, whereupon the guest's kernel looks the name up again. Files that were only listed
- * (node_lookup_listed()) begin in that state.
+ * which all shares of the process divide among them, the descriptor of the node that was used least recently is closed
+ * (never of one that is held, the root, or one that has no name any more); the node keeps its parent and name, and is
+ * opened again when it is needed, by one step from its parent, and only if what stands there is the same inode (device,
+ * inode, mount, type, birth time where the file system has one). Otherwise -ESTALE, whereupon the guest's kernel looks
+ * the name up again. Files that were only listed (node_lookup_listed()) begin in that state.
  *
  * Locks: one mutex over the table. Any thread.
  */
