@@ -323,8 +323,7 @@ static int enter(struct node_table *table, struct slot *parent, const char *name
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_inode(table, &is, inode_hash(table, &is));
-	if (slot && (!identity_equal(&slot->is, &is) ||
-	             slot->node.type != (stx->stx_mode & S_IFMT))) { /* its number was given to another */
+	if (slot && !identity_equal(&slot->is, &is)) { /* its number was given to another */
 		index_remove(&table->by_inode, &slot->by_inode);
 		slot->has_inode = false;
 		slot = NULL;
