@@ -287,7 +287,7 @@ static int step(struct node_table *table, const struct slot *dir, struct slot *c
 	rc = fd_statx(fd, "", &stx);
 	if (rc == 0) {
 		is = identity_of(&stx);
-		if (!identity_equal(&is, &child->is) || (stx.stx_mode & S_IFMT) != child->node.type)
+		if (!identity_equal(&is, &child->is))
 			rc = -ESTALE;
 	}
 	if (rc == 0) {
