@@ -291,9 +291,9 @@ int op_create(struct call *call)
 		return result;
 	if (share->options.readonly) {
 		/* As open(2) on a file system that is mounted readonly: what is there may be read. */
-		result = flags_change(in->flags) || (in->flags & O_EXCL) ?
-		                 -EROFS :
-		                 create_refused(parent, call->names[0], -EROFS);
+		result = -EROFS;
+		if (!flags_change(in->flags) && !(in->flags & O_EXCL))
+			result = create_refused(parent, call->names[0], -EROFS);
 		goto put;
 	}
 	fd = make_open(call, parent, call->names[0], (flags & ~O_TRUNC) | O_CREAT | O_EXCL, mode);

@@ -93,7 +93,8 @@ static int make_at(struct call *call, struct node *parent, const struct thing *t
 		result = symlinkat(thing->target, parent->fd, name);
 		break;
 	default:
-		result = mknodat(parent->fd, name, thing->host_mode, makedev(device_major(thing->rdev), device_minor(thing->rdev)));
+		result = mknodat(parent->fd, name, thing->host_mode,
+		                 makedev(device_major(thing->rdev), device_minor(thing->rdev)));
 		break;
 	}
 	result = result < 0 ? -errno : 0;

@@ -33,7 +33,8 @@ size_t owner_record_write(const struct owner_record *record, char text[OWNER_REC
 	write_id(gid, record, RECORD_GID, record->gid);
 	if (record->has & RECORD_MODE)
 		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s 0%" PRIo32 " %" PRIu32 ":%" PRIu32,
-		               RECORD_VERSION, uid, gid, record->mode, device_major(record->rdev), device_minor(record->rdev));
+		               RECORD_VERSION, uid, gid, record->mode, device_major(record->rdev),
+		               device_minor(record->rdev));
 	else
 		len = snprintf(text, OWNER_RECORD_TEXT_MAX, "%c %s %s - -", RECORD_VERSION, uid, gid);
 	return (size_t)len;

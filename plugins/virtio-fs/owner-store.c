@@ -17,10 +17,10 @@
  * does it. But timestamps have a granularity: a tick of some milliseconds at best, whole seconds on ext4 with small
  * inodes, two on FAT. What was read in the same grain as the last change may have changed since, unseen. So it is kept
  * only if the ctime was, at the time of reading, older than any grain (time_is_settled()); until then each reading goes
- * to the file. The attributes must have been taken before the record was read, not after: then a change in between makes for a ctime
- * that is newer than the one it is kept under, and the record is read once more. A time in the future (a server's
- * clock) is never old enough. Of a file that was made a moment ago the record is known without reading, and is handed
- * to the answer that tells the guest of the file, once.
+ * to the file. The attributes must have been taken before the record was read, not after: then a change in between
+ * makes for a ctime that is newer than the one it is kept under, and the record is read once more. A time in the future
+ * (a server's clock) is never old enough. Of a file that was made a moment ago the record is known without
+ * reading, and is handed to the answer that tells the guest of the file, once.
  *
  * LOCKS. A change of a record is a reading, a chmod and a writing: they are under owners_lock(), one of a few mutexes
  * chosen by the node. It is not node->lock, which quota.h holds across whole operations that may need us. It also
@@ -60,8 +60,8 @@ struct owners {
 	gid_t gid;
 	pthread_mutex_t locks[N_LOCKS];
 	pthread_mutex_t memory_lock;
-	void *memory;         /* tsearch(3) tree of struct memory_entry */
-	atomic_uint n_memory; /* changed under memory_lock */
+	void *memory;             /* tsearch(3) tree of struct memory_entry */
+	atomic_uint n_memory;     /* changed under memory_lock */
 	atomic_uint capabilities; /* owner_capabilities() */
 };
 

@@ -84,7 +84,7 @@ int owner_kill_set_id(struct share *share, struct node *node, int fd);
 int owner_drop_capability(struct share *share, struct node *node, int fd, bool may_block);
 /* The guest has just given it one, or was told of one. */
 void owner_gave_capability(struct share *share, struct node *node);
-/* Changes with each of these: as long as it is the same, a file without one has none. Always 0: nothing to drop here. */
+/* Changes with each of these: as long as it is the same, a file without one has none. OWNER_HOST: always 0. */
 unsigned owner_capabilities(const struct share *share);
 
 #endif

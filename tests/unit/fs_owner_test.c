@@ -803,22 +803,6 @@ static void whatever_the_guest_does_the_host_owner_stays(void **state)
 /* OWNER_HOST. After the first of root's, this thread has its capabilities whatever its ids are: this one is before it.
  */
 
-static void without_privileges_everything_made_is_capsas_own(void **state)
-{
-	struct fixture f;
-	struct node node;
-
-	(void)state;
-	begin(&f, OWNER_SQUASH); /* for its user */
-	f.share.options.owner = OWNER_HOST;
-	node = create(&f, "file", 33, 44, S_IFREG | 0644, 0);
-	assert_on_host(&node, geteuid(), getegid(), S_IFREG | 0644);
-	assert_shows(&f, &node, geteuid(), getegid(), S_IFREG | 0644);
-	assert_int_equal(set(&f, &node, FATTR_UID, 33, 0, 0), -EPERM);
-	close(node.fd);
-	end(&f);
-}
-
 static void what_a_user_makes_is_that_users_on_the_host(void **state)
 {
 	struct fixture f;
@@ -1022,7 +1006,6 @@ int main(void)
 		cmocka_unit_test(without_a_map_every_id_but_minus_one_is_allowed),
 		cmocka_unit_test(files_of_others_are_shown_through_the_map_and_not_changed),
 		cmocka_unit_test(whatever_the_guest_does_the_host_owner_stays),
-		cmocka_unit_test(without_privileges_everything_made_is_capsas_own),
 		cmocka_unit_test(what_a_user_makes_is_that_users_on_the_host),
 		cmocka_unit_test(groups_and_set_group_id_are_inherited_as_on_the_host),
 		cmocka_unit_test(acting_for_root_costs_nothing),
