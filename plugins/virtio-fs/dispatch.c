@@ -9,9 +9,9 @@
  * can be known, and elsewhere for the rest. "Brief" is what waits for one directory's blocks or one inode's at most. A
  * thread hop costs more than that does nearly always, so it stays on the loop while the shared directory is quick, but
  * with quotas, and but for the process' first thread (virtio-fs.c); "quick" is the same of writing into the host's page
- * cache. "Data" and "quick" wait for the disk there only while nothing else of the guest's does. "Worker" are those that
- * wait for it by their nature. Whether it is somebody else that would be waited for (a lock, a lease) is found out on
- * the loop, where there is a way to ask.
+ * cache. "Data" and "quick" wait for the disk there only while nothing else of the guest's does. "Worker" are those
+ * that wait for it by their nature. Whether it is somebody else that would be waited for (a lock, a lease) is found out
+ * on the loop, where there is a way to ask.
  */
 #include "plugins/virtio-fs/operations.h"
 

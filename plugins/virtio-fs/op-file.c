@@ -31,13 +31,13 @@
 #include "plugins/virtio-fs/quota.h"
 #include "plugins/virtio-fs/window.h"
 
-#define INLINE_READ_MAX (1u << 20)          /* bytes: the budget of one turn of a queue */
-#define INLINE_WRITE_MAX (64u << 10)        /* bytes: 10-20 us of copying, about what a worker's wake-up costs */
-#define QUICK_WRITE_MAX (1u << 20)          /* bytes: as for reading, while the shared directory is quick */
-#define COPY_PIECE (16ull << 20)            /* bytes of one copy_file_range(2) */
-#define COPY_MAX (256ull << 20)             /* bytes of one request; the guest asks for the rest by itself */
-#define FALLOCATE_PIECE (1ull << 30)        /* bytes of one fallocate(2), where it can be taken apart */
-#define WAITS_FOR_DISK (O_SYNC | O_DSYNC)   /* open flags */
+#define INLINE_READ_MAX (1u << 20)        /* bytes: the budget of one turn of a queue */
+#define INLINE_WRITE_MAX (64u << 10)      /* bytes: 10-20 us of copying, about what a worker's wake-up costs */
+#define QUICK_WRITE_MAX (1u << 20)        /* bytes: as for reading, while the shared directory is quick */
+#define COPY_PIECE (16ull << 20)          /* bytes of one copy_file_range(2) */
+#define COPY_MAX (256ull << 20)           /* bytes of one request; the guest asks for the rest by itself */
+#define FALLOCATE_PIECE (1ull << 30)      /* bytes of one fallocate(2), where it can be taken apart */
+#define WAITS_FOR_DISK (O_SYNC | O_DSYNC) /* open flags */
 
 /* Nobody wants the answer any more: the guest's driver let go of the device. */
 static bool is_void(const struct call *call)

@@ -268,8 +268,8 @@ int op_setattr(struct call *call)
 	if (call->share->options.readonly)
 		return -EROFS;
 	/*
-	 * Blocks of the file are given back, and somebody's lease may have to be broken first; with quotas, whoever is at
-	 * the disk with the file is waited for (quota_begin()). The rest is brief.
+	 * Blocks of the file are given back, and somebody's lease may have to be broken first; with quotas, whoever is
+	 * at the disk with the file is waited for (quota_begin()). The rest is brief.
 	 */
 	if (!call->may_block || ((in->valid & FATTR_SIZE || call->share->quota) && !call_may_wait(call)))
 		return CALL_BLOCKS;

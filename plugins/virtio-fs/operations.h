@@ -15,7 +15,8 @@ enum where {
 	TRY_QUICK, /* as TRY_DATA; with is_quick it may do more on the loop, as long as that is quick */
 	TRY_DATA,  /* may say CALL_BLOCKS; then on the loop if nobody else would wait, or on a worker */
 	TRY_BRIEF, /* may say CALL_BLOCKS, then as ON_BRIEF */
-	ON_BRIEF,  /* waits, but for little: on the loop (is_brief) or, with quotas always, on a worker; may_block true */
+	ON_BRIEF,  /* waits, but for little: on the loop (is_brief) or, with quotas always, on a worker; may_block true
+	            */
 	ON_WORKER, /* waits */
 };
 

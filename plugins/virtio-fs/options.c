@@ -133,7 +133,8 @@ const struct capsa_key virtio_fs_keys[] = {
 	[KEY_SUBMOUNTS] = { .name = "submounts",
 	                    .type = CAPSA_TYPE_BOOL,
 	                    .default_text = "true",
-	                    .help = "the guest sees where another file system of the host begins; false: all is one, as "
+	                    .help = "the guest sees where another file system of the host begins; false: all is one, "
+	                            "as "
 	                            "a layer of an overlay must be" },
 	[KEY_QUEUES] = { .name = "queues",
 	                 .type = CAPSA_TYPE_INT,

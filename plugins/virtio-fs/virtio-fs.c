@@ -25,8 +25,9 @@
  * guest's waits or is under way, and the loop is the instance's own: then a worker would have nothing to do beside it.
  * One request is popped ahead to know that. Where several are there, workers serve them side by side.
  *
- * SESSIONS. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because they
- * forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits there.
+ * SESSIONS. Every operation runs with `session` read-locked; INIT, DESTROY and reset() take it for writing, because
+ * they forget what the others work with. On a loop it is only tried: who does not get it goes to a worker and waits
+ * there.
  *
  * RESET. Workers write into guest memory, which is the guest's own again as soon as reset() has returned. So reset()
  * raises the generation (calls that have not begun find that out and do nothing), has those hurry that are at work, and
@@ -553,9 +554,8 @@ static int open_root(struct share *share)
 /* What it takes to create and reach files for any user of the guest's. */
 static bool may_act_for_others(void)
 {
-	static const unsigned needed[] = {
-		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETPCAP, CAP_SETUID
-	};
+	static const unsigned needed[] = { CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+		                           CAP_SETGID, CAP_SETPCAP,      CAP_SETUID };
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
 
