@@ -324,9 +324,11 @@ def start_virtiofsd(options, folder, work):
         if rust:
             cache = "never" if options.cache == "none" else options.cache
             words += ["--shared-dir", folder, "--cache", cache, "--sandbox", "chroot", "--log-level", "error"]
+            words += ["--xattr"]  # as capsa has it by default: a guest's kernel asks for them at each new file
             words += ["--writeback"] if options.writeback else []
         else:
             words += ["-o", f"source={folder}", "-o", f"cache={options.cache}", "-o", "sandbox=chroot", "-o", "log_level=err"]
+            words += ["-o", "xattr"]
             words += ["-o", "writeback"] if options.writeback else []
         # The C one's seccomp filter does not know the call by which malloc() counts processors.
         server = subprocess.Popen(words, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL,
