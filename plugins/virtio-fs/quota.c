@@ -15,7 +15,8 @@
  * behind our back, from the node to a handle, say. LINK gives an orphan a name again (linkat(2) of a tmpfile).
  *
  * How much of the count is an inode's own is remembered for each that the guest made or changed, and no more than that
- * is ever given back for it: file systems add blocks of extents behind our back when they write out, and a guest that
+ * is ever given back for it, so that it does not matter when. What was there before the guest came gives nothing back.
+ * Besides, file systems add blocks of extents behind our back when they write out, and a guest that
  * makes and removes files would gain one each time. There are INODES_MAX of these; what has no place gives nothing
  * back.
  *
@@ -51,6 +52,7 @@ struct inode {
 	dev_t dev;
 	ino_t ino;
 	uint64_t charged; /* blocks: its part of the count */
+	bool is_counted;  /* and it is one of the inodes */
 	bool is_orphan;
 	LIST_ENTRY(inode) orphans;
 	uint64_t seen, born; /* looks: the last that found it, and the last before it was an orphan */
@@ -64,14 +66,15 @@ struct count {
 struct quota {
 	pthread_mutex_t node_locks[NODE_LOCKS]; /* held from begin to end */
 	pthread_mutex_t look_lock; /* one looks at a time; held across readdir and fstat of /proc/self/fd */
-	int64_t rest_until;        /* of the next look; under look_lock */
+	int64_t rest_until;        /* of the next look; under look_lock, as the next */
+	uint64_t n_descriptors;    /* of nodes, at the last look */
 
 	pthread_mutex_t lock; /* the rest, never across a system call */
 	struct count bytes, inodes_count;
 	uint64_t seed;
 	struct index inodes;
 	LIST_HEAD(, inode) orphans;
-	size_t n_orphans, n_survivors; /* now; after the last look */
+	size_t n_orphans, n_survivors; /* now; after the last look, those that are still some */
 	uint64_t looks;
 };
 
@@ -178,7 +181,6 @@ static struct inode *inode_get(struct quota *quota, const struct statx *stx)
 		return NULL;
 	inode->dev = device_of(stx);
 	inode->ino = stx->stx_ino;
-	inode->charged = stx->stx_blocks;
 	index_add(&quota->inodes, &inode->link, inode_hash(quota, inode->dev, inode->ino));
 	return inode;
 }
@@ -201,13 +203,15 @@ static void orphan_end(struct quota *quota, struct inode *inode)
 	inode->is_orphan = false;
 	LIST_REMOVE(inode, orphans);
 	quota->n_orphans--;
+	if (quota->n_survivors > quota->n_orphans)
+		quota->n_survivors = quota->n_orphans;
 }
 
 /* It is gone, and what it has of the counts. */
 static void orphan_settle(struct quota *quota, struct inode *inode)
 {
 	count_sub(&quota->bytes, inode->charged * BLOCK);
-	count_sub(&quota->inodes_count, 1);
+	count_sub(&quota->inodes_count, inode->is_counted);
 	orphan_end(quota, inode);
 	index_remove(&quota->inodes, &inode->link);
 	free(inode);
@@ -301,16 +305,23 @@ static void look(struct quota *quota, int proc_fd)
 static bool reclaim(struct share *share)
 {
 	struct quota *quota = share->quota;
+	uint64_t nodes, descriptors;
 	size_t orphans, survivors;
 
+	node_table_count(share->nodes, &nodes, &descriptors);
 	pthread_mutex_lock(&quota->look_lock);
 	pthread_mutex_lock(&quota->lock);
 	orphans = quota->n_orphans;
 	survivors = quota->n_survivors;
 	pthread_mutex_unlock(&quota->lock);
-	/* A guest that holds orphans and goes on asking must not keep us looking; new orphans are worth it always. */
-	if (orphans && (orphans > survivors || now() >= quota->rest_until))
+	/*
+	 * A guest that holds orphans and goes on asking must not keep us looking; new orphans are worth it always, and so
+	 * is a node that went since: its descriptor may have been an orphan's last.
+	 */
+	if (orphans && (orphans > survivors || descriptors != quota->n_descriptors || now() >= quota->rest_until)) {
+		quota->n_descriptors = descriptors;
 		look(quota, share->proc_fd);
+	}
 	pthread_mutex_unlock(&quota->look_lock);
 	return orphans;
 }
@@ -425,8 +436,10 @@ void quota_made(struct share *share, const struct statx *stx)
 	if (inode && inode->is_orphan)
 		orphan_settle(quota, inode);
 	inode = inode_get(quota, stx);
-	if (inode)
+	if (inode) {
 		inode->charged = stx->stx_blocks;
+		inode->is_counted = true;
+	}
 	quota->bytes.used += stx->stx_blocks * BLOCK;
 	pthread_mutex_unlock(&quota->lock);
 }

@@ -3,8 +3,8 @@
  * quota.h - how many bytes and inodes the guest may add to a share (options.max_bytes, max_inodes).
  *
  * Counted is what the guest's own operations change, in blocks as the host has them (st_blocks, so that filling a hole
- * counts and a hole does not), from the machine's start; what it removes is given back, but never makes the count
- * negative.
+ * counts and a hole does not), from the machine's start. What it removes of that is given back; what was there before it
+ * came gives it nothing when it goes.
  *
  *     quota_begin(share, node, len, &charge)  ->  the operation  ->  quota_end(share, &charge)
  *
