@@ -315,8 +315,8 @@ static bool reclaim(struct share *share)
 	survivors = quota->n_survivors;
 	pthread_mutex_unlock(&quota->lock);
 	/*
-	 * A guest that holds orphans and goes on asking must not keep us looking; new orphans are worth it always, and so
-	 * is a node that went since: its descriptor may have been an orphan's last.
+	 * A guest that holds orphans and goes on asking must not keep us looking; new orphans are worth it always, and
+	 * so is a node that went since: its descriptor may have been an orphan's last.
 	 */
 	if (orphans && (orphans > survivors || descriptors != quota->n_descriptors || now() >= quota->rest_until)) {
 		quota->n_descriptors = descriptors;
