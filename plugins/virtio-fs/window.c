@@ -214,6 +214,18 @@ static int unmap_slot(struct share *share, size_t i)
 	return r;
 }
 
+/* The bytes of a slot that a file of `size` bytes reaches, in whole pages. */
+static uint64_t reached(const struct slot *slot, uint64_t size)
+{
+	const uint64_t page_mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+	uint64_t len;
+
+	if (size <= slot->foffset)
+		return 0;
+	len = size - slot->foffset;
+	return len < slot->len ? (len + page_mask) & ~page_mask : slot->len;
+}
+
 /* Puts a file there, in place of what is. On -errno nothing is. */
 static int map_slot(struct share *share, size_t i, const struct slot *as, int fd)
 {
@@ -222,6 +234,7 @@ static int map_slot(struct share *share, size_t i, const struct slot *as, int fd
 	const int flags = as->writable ? MAP_SHARED : MAP_PRIVATE;
 	/* Before its size is looked at: who cuts it later is heard of. */
 	const int former = slot->watch, watch = watch_file(window, fd);
+	uint64_t from;
 	struct stat st;
 	int r = 0;
 
@@ -242,6 +255,12 @@ static int map_slot(struct share *share, size_t i, const struct slot *as, int fd
 	slot->serial = ++window->serial;
 	slot->watch = watch;
 	slot->size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : UINT64_MAX;
+	/* A guest that does not know yet that it was cut asks for more than there is (to write where it has read, say).
+	 */
+	from = reached(slot, slot->size);
+	if (from < slot->len &&
+	    share->host->shared_memory_unmap(share->dev, WINDOW_ID, i * SLOT + from, slot->len - from) == 0)
+		set_replaced(window, slot, true);
 	if (former != watch)
 		unwatch(window, former);
 	return 0;
@@ -258,18 +277,6 @@ static struct slot look_at(struct window *window, size_t i)
 	slot = window->slots[i];
 	pthread_mutex_unlock(&window->lock);
 	return slot;
-}
-
-/* The bytes of a slot that a file of `size` bytes reaches, in whole pages. */
-static uint64_t reached(const struct slot *slot, uint64_t size)
-{
-	const uint64_t page_mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
-	uint64_t len;
-
-	if (size <= slot->foffset)
-		return 0;
-	len = size - slot->foffset;
-	return len < slot->len ? (len + page_mask) & ~page_mask : slot->len;
 }
 
 /*

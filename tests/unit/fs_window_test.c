@@ -346,6 +346,32 @@ static void a_file_that_the_host_cuts_is_replaced_before_anybody_touches_it(void
 	end(&c);
 }
 
+/* By a guest that has not heard of the cut yet, and asks for what it has read once more, to write there. */
+static void what_is_mapped_behind_the_end_is_replaced_at_once(void **state)
+{
+	struct window_case c;
+	uint64_t fh;
+
+	(void)state;
+	begin(&c, SLOT + 4 * PAGE);
+	assert_int_equal(map(&c, 0, 2 * SLOT, 0, READABLE), 0);
+	assert_int_equal(ftruncate(c.fd, PAGE / 2), 0);
+	fs_watch(&c.client);
+	assert_int_equal(map(&c, 0, 2 * SLOT, 0, WRITABLE), 0);
+	assert_int_equal(at(&c, 0), letter(0));
+	assert_int_equal(at(&c, PAGE), 0);
+	assert_int_equal(at(&c, SLOT + PAGE), 0);
+	c.client.window[SLOT] = 'X'; /* lost */
+	/* What comes to be there is the file's. */
+	assert_int_equal(fs_open(&c.client, c.node, O_RDWR, &fh), 0);
+	assert_int_equal(fs_write(&c.client, c.node, fh, "12345678", 8, SLOT), 8);
+	assert_int_equal(at(&c, SLOT), '1');
+	c.client.window[PAGE] = 'Y';
+	assert_int_equal(in_file(&c, PAGE), 'Y');
+	fs_release(&c.client, c.node, fh);
+	end(&c);
+}
+
 static void what_was_replaced_is_the_file_again_when_that_has_grown(void **state)
 {
 	struct window_case c;
@@ -544,6 +570,7 @@ int main(void)
 		cmocka_unit_test(mappings_end_with_the_session),
 		cmocka_unit_test(a_mapping_beyond_the_end_comes_to_be_when_the_file_grows),
 		cmocka_unit_test(a_file_that_the_host_cuts_is_replaced_before_anybody_touches_it),
+		cmocka_unit_test(what_is_mapped_behind_the_end_is_replaced_at_once),
 		cmocka_unit_test(what_was_replaced_is_the_file_again_when_that_has_grown),
 		cmocka_unit_test(all_that_makes_a_file_longer_is_noticed),
 		cmocka_unit_test(faults_of_what_is_gone_are_nothing),
