@@ -280,7 +280,7 @@ class Native(Side):
     def cpu(self):
         total = 0
         for pid in descendants(self.shell.process.pid):
-            with contextlib.suppress(FileNotFoundError): # it has ended, and is its parent's from now on
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError): # it has ended, and is its parent's from now on
                 total += ticks(f"/proc/{pid}/stat", waited_for=True)
         return total / TICK
 
