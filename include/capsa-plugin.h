@@ -87,7 +87,7 @@ extern "C" {
 
 #define CAPSA_PLUGIN_API_VERSION 0u
 /* Counts the incompatible changes while the version is 0; then it stays. */
-#define CAPSA_PLUGIN_API_REVISION 2u
+#define CAPSA_PLUGIN_API_REVISION 3u
 
 #define CAPSA_PLUGIN_EXPORT __attribute__((visibility("default")))
 #define CAPSA_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -133,6 +133,9 @@ struct capsa_value {
 	uint64_t reserved[2]; /* zero */
 };
 
+/* Flags of a key. */
+#define CAPSA_KEY_LIVE 1u /* reconfigure() takes a new value of it while the machine runs */
+
 /* One key that the plugin takes. A table of these ends with a NULL name. */
 struct capsa_key {
 	const char *name;
@@ -143,8 +146,8 @@ struct capsa_key {
 	const char *const *choices;  /* CHOICE: NULL-terminated */
 	int64_t min, max;            /* INT, SIZE: limits, checked where min < max */
 	bool unique;                 /* no two devices of one machine may have the same value */
-	uint32_t flags;              /* zero, as the next */
-	uint64_t reserved[2];
+	uint32_t flags;              /* CAPSA_KEY_* */
+	uint64_t reserved[2];        /* zero */
 };
 
 /* ------------------------------------------------------------------------
@@ -393,6 +396,17 @@ struct capsa_host {
 
 	/* How many vCPUs it has: as many queues serve them best. Any thread. */
 	unsigned (*vcpus)(struct capsa_device *dev);
+
+	/* -- what `capsa info` shows of the device: only inside info() -- */
+
+	/*
+	 * An object is being made; `key` in snake_case, ignored inside of a list. info_begin() opens an object or a list in
+	 * it, info_end() closes what was opened last. Too much (4 MiB) is left out, and what was not closed is.
+	 */
+	void (*info_number)(struct capsa_device *dev, const char *key, uint64_t value);
+	void (*info_text)(struct capsa_device *dev, const char *key, const char *text);
+	void (*info_begin)(struct capsa_device *dev, const char *key, bool list);
+	void (*info_end)(struct capsa_device *dev);
 };
 
 /* ------------------------------------------------------------------------
@@ -473,6 +487,20 @@ struct capsa_plugin {
 	 * files that others may truncate watches them (inotify(7), IN_MODIFY) and unmaps what was cut off.
 	 */
 	void (*shared_memory_fault)(void *self, unsigned id, uint64_t offset, uint64_t len);
+
+	/*
+	 * keys[key], which is CAPSA_KEY_LIVE, gets a new value, checked for type like those of the file; it is valid only inside
+	 * of the call. All or nothing: after -1 the old value is in force. On the main thread while the home loop stands
+	 * still, between start and stop. Optional; without it no key is live.
+	 */
+	int (*reconfigure)(void *self, size_t key, const struct capsa_value *value);
+	/*
+	 * Tells by host->info_*() what a user wants to know of the running device beside its counters; thread as reconfigure.
+	 * One object has a meaning of its own: "network" with texts "mac" and "host_name", number "mtu", and lists of texts
+	 * "addresses" ("10.0.2.2/24"), "gateways", "nameservers", "search": in a sandbox the agent sets that interface up so.
+	 * Optional.
+	 */
+	void (*info)(void *self);
 };
 
 #define CAPSA_PLUGIN_HEADER                                                                          \

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gateway.h - what the gateway itself answers: ARP, DHCP, neighbour discovery, router advertisements, DHCPv6, ping.
+ *
+ * The guest's one neighbour. It answers ARP for its own address and for all others of the subnet but the guest's (there
+ * is nobody else), so that a guest with a wider mask loses nothing. Home loop.
+ */
+#ifndef CAPSA_NAT_GATEWAY_H
+#define CAPSA_NAT_GATEWAY_H
+
+#include "plugins/net-nat/nat.h"
+
+#define GATEWAY_LEASE_SECONDS 86400u
+
+int gateway_new(struct nat *nat, struct gateway **out);
+void gateway_free(struct gateway *gateway);
+/* The card is up: an unsolicited router advertisement. */
+void gateway_begin(struct nat *nat);
+/* Takes what is the gateway's: true, or false where the frame is for others. */
+bool gateway_arrive(struct nat *nat, const struct nic_frame *frame, const struct packet *packet);
+
+#endif

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+NET_NAT_SOURCES = \
+	plugins/net-nat/nat.h \
+	plugins/net-nat/arrive.c \
+	plugins/net-nat/dns.c plugins/net-nat/dns.h \
+	plugins/net-nat/echo.c plugins/net-nat/echo.h \
+	plugins/net-nat/flow.c plugins/net-nat/flow.h \
+	plugins/net-nat/forward.c plugins/net-nat/forward.h \
+	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
+	plugins/net-nat/gateway.c plugins/net-nat/gateway.h \
+	plugins/net-nat/host-address.c plugins/net-nat/host-address.h \
+	plugins/net-nat/icmp-error.c plugins/net-nat/icmp-error.h \
+	plugins/net-nat/info.c plugins/net-nat/info.h \
+	plugins/net-nat/names.c plugins/net-nat/names.h \
+	plugins/net-nat/net-nat.c \
+	plugins/net-nat/options.c plugins/net-nat/options.h \
+	plugins/net-nat/policy.c plugins/net-nat/policy.h \
+	plugins/net-nat/rate.c plugins/net-nat/rate.h \
+	plugins/net-nat/send.c plugins/net-nat/send.h \
+	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
+	plugins/net-nat/tcp.c plugins/net-nat/tcp.h \
+	plugins/net-nat/timeout.c plugins/net-nat/timeout.h \
+	plugins/net-nat/udp.c plugins/net-nat/udp.h \
+	plugins/net-nat/upstream.c plugins/net-nat/upstream.h
+
+plugin_LTLIBRARIES += plugins/net-nat/net-nat.la
+plugins_net_nat_net_nat_la_SOURCES = $(NET_NAT_SOURCES)
+plugins_net_nat_net_nat_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_net_nat_net_nat_la_LIBADD = plugins/net/libnet.la -lresolv

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nat.h - one user-mode network: what all rooms of the plugin hang off. One instance of the plugin is one network card
+ * and the translation behind it.
+ *
+ * THE ROOMS.   net-nat.c    the plugin: life cycle          options.h     its keys
+ *              arrive.c     frames from the guest: who takes them          send.h     packets to the guest
+ *              gateway.h    what the gateway itself answers: ARP, DHCP, neighbour discovery, ping
+ *              flow.h       the table of flows              tcp.h udp.h echo.h        their three kinds
+ *              fragment.h   pieces put together             icmp-error.h  what went wrong, told to the guest
+ *              dns.h        the forwarder                   upstream.h    whom it asks (resolv.conf)
+ *              policy.h     the rules                       names.h       addresses that names have
+ *              host-address.h  which addresses are the host's own
+ *              forward.h    published ports                 rate.h        how much a second
+ *              sockets.h    readiness of many sockets       timeout.h     many times, one timer
+ *              ../net/      virtio-net, headers, checksums, ARP, DHCP
+ *
+ * THEORY OF OPERATION. No TCP/IP stack: each of the guest's flows is one socket of the host's, and what is translated
+ * is layer 4 (tcp.h says how). The guest sees a subnet with one neighbour, the gateway, whose MAC is ours.
+ *
+ *   guest ─► nic ─► arrive ─┬─► gateway (ARP, DHCP, ND, ping)
+ *                           ├─► dns      (port 53 of the gateway)
+ *                           └─► flow found? ─ no ─► policy ─► a new one: socket, connect
+ *                                └─ yes ─► tcp, udp, echo ─► sendmsg from guest memory
+ *   host's sockets ─► sockets ─► tcp, udp, echo ─► recvmsg into guest memory ─► nic
+ *
+ * ADDRESSES. The gateway's own address stands for the host's loopback: what the guest sends there, beside what the
+ * gateway answers itself, goes to 127.0.0.1 (::1), and is judged as that. All other addresses are themselves. From the
+ * guest only its own addresses are taken as source.
+ *
+ * THREAD. All on the home loop of the instance (CAPSA_THREAD_WORKER); the life-cycle callbacks on the main thread while
+ * the loop stands still. No locks.
+ */
+#ifndef CAPSA_NAT_NAT_H
+#define CAPSA_NAT_NAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capsa-plugin.h"
+#include "plugins/net/address.h"
+#include "plugins/net/nic.h"
+#include "plugins/net-nat/options.h"
+
+struct arrivals;
+struct dns;
+struct echo;
+struct flows;
+struct forwards;
+struct fragments;
+struct gateway;
+struct host_addresses;
+struct names;
+struct policy;
+struct rate;
+struct sockets;
+struct tcp;
+struct timeouts;
+struct udp;
+struct upstreams;
+
+struct nat {
+	const struct capsa_host *host;
+	struct capsa_device *dev;
+	struct options options;
+
+	/* What the guest sees. */
+	unsigned char gateway_mac[ETH_ALEN];
+	unsigned char guest_mac[ETH_ALEN]; /* of the last frame that was accepted; at first that of the card */
+	struct in6_addr gateway4, guest4;  /* subnet's first and second address; "mapped" (address.h) */
+	bool ipv6;                         /* as the next three: there is an IPv6 side */
+	struct in6_addr gateway6, guest6;  /* prefix::1, prefix::2 (DHCPv6's; the guest may have more) */
+	struct in6_addr gateway_link_local;
+	struct in6_addr guest6_seen; /* the last address in the prefix that it sent from; at first guest6 */
+
+	struct nic *nic;
+	struct timeouts *timeouts;
+	struct sockets *sockets;
+	struct host_addresses *host_addresses;
+	struct names *names;
+	struct policy *policy; /* replaced as a whole (policy.h) */
+	struct flows *flows;
+	struct tcp *tcp;
+	struct udp *udp;
+	struct echo *echo;
+	struct fragments *fragments;
+	struct gateway *gateway;
+	struct upstreams *upstreams;
+	struct dns *dns;
+	struct forwards *forwards;
+	struct rate *rate; /* NULL: no limit */
+
+	/* host->counter: never NULL. */
+	struct {
+		uint64_t *rx_packets, *rx_bytes, *tx_packets, *tx_bytes; /* as the guest sees it */
+		uint64_t *rx_dropped;                                    /* no receive buffers */
+		uint64_t *malformed, *spoofed, *unsupported;             /* from the guest */
+		uint64_t *flows_opened, *flows_denied,
+			*flows_refused; /* refused: by max_flows, or out of descriptors */
+		uint64_t *tcp_retransmits, *dns_queries, *dns_refused, *dns_failed, *fragments_dropped;
+	} counters;
+};
+
+static inline void counter_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+/* Whether the guest may send from this address (arrive.c). */
+bool nat_is_guest_address(const struct nat *nat, const struct in6_addr *a);
+/* Whether it is one of the gateway's: gateway4, gateway6, gateway_link_local. */
+bool nat_is_gateway_address(const struct nat *nat, const struct in6_addr *a);
+/* Where a packet for `target` really goes: the gateway's address becomes the host's loopback. */
+struct in6_addr nat_real_target(const struct nat *nat, const struct in6_addr *target);
+/* The gateway's address of the same family. */
+struct in6_addr nat_gateway_for(const struct nat *nat, const struct in6_addr *a);
+/* The guest's. */
+struct in6_addr nat_guest_for(const struct nat *nat, const struct in6_addr *a);
+
+/* arrive.c: a frame, and the end of a batch of them (nic.h). Also for packets that fragment.h put together. */
+void nat_frame(void *ctx, const struct nic_frame *frame);
+void nat_batch_end(void *ctx);
+void nat_room(void *ctx, unsigned pair);
+
+#endif

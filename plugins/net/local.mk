@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# What the network plugins share: linked into each of them.
+NET_SOURCES = \
+	plugins/net/address.c plugins/net/address.h \
+	plugins/net/arp.c plugins/net/arp.h \
+	plugins/net/checksum.c plugins/net/checksum.h \
+	plugins/net/dhcp.c plugins/net/dhcp.h \
+	plugins/net/neighbour.c plugins/net/neighbour.h \
+	plugins/net/nic.c plugins/net/nic.h \
+	plugins/net/packet.c plugins/net/packet.h
+
+noinst_LTLIBRARIES += plugins/net/libnet.la
+plugins_net_libnet_la_SOURCES = $(NET_SOURCES)
