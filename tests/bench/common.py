@@ -38,7 +38,7 @@ def microvm(kernel, initrd, words, memory, cpus=1, machine="", more=()):
     """QEMU's command for the machine that is nearest to capsa's, its console on stdio; memory in MiB."""
     return ["qemu-system-x86_64", "-M", f"microvm,pcie=on,pit=off,pic=off,isa-serial=off,rtc=off{machine}", "-enable-kvm",
             "-cpu", "host", "-smp", str(cpus), "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{CMDLINE} {words}",
+            "-no-reboot", "-name", "bench,debug-threads=on", "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{CMDLINE} {words}",
             "-chardev", "stdio,id=c,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c",
             "-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r", *more]
 
@@ -84,6 +84,14 @@ class Guest:
 
     def cpu(self):
         return ticks(f"/proc/{self.process.pid}/stat") / TICK
+
+    def vcpus(self):
+        """CPU time of the threads that run the guest."""
+        total = 0
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text(encoding="ascii", errors="replace").startswith(("vcpu", "CPU ")):
+                total += ticks(task / "stat")
+        return total / TICK
 
     def end(self):
         self.process.kill()
