@@ -38,7 +38,8 @@ import sys
 import tempfile
 import time
 
-from common import BUILD, TICK, TOP, Guest, Wanted, descendants, environment, kernels, microvm, table, ticks
+from common import (BUILD, TICK, TOP, Guest, Shell, Wanted, descendants, environment, kernels, libraries, microvm, needs, table, take,
+                    ticks)
 
 KERNEL = kernels() / "cloud/vmlinuz"
 MADE = BUILD / "tests/bench/fs"
@@ -82,31 +83,6 @@ GUEST = base64.b64encode(b"exec /usr/bin/bash /usr/lib/fs-loop").decode()
 
 
 # ---- what the guests bring along ----
-
-def needs(program):
-    found = shutil.which(program)
-    if not found:
-        sys.exit(f"{program} is missing (apt-get install {program})")
-    return pathlib.Path(found)
-
-
-def libraries(program):
-    """[path as the loader asks for it]; nothing for a static one."""
-    text = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    return re.findall(r"(?:=> )?(/\S+) \(0x", text)
-
-
-def take(root, path, at=None):
-    """A copy of a file of the host, at its own place or at another one. Merged /usr: one of them for all."""
-    at = str(at or path)
-    for short in ("/lib/", "/bin/", "/sbin/"):
-        if at.startswith(short):
-            at = "/usr" + at
-    to = root / at.lstrip("/")
-    if not to.exists():
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(os.path.realpath(path), to)
-
 
 def multiarch():
     return subprocess.check_output(["cc", "-print-multiarch"], text=True).strip()
@@ -221,26 +197,13 @@ def tree_digest(folder):
 
 # ---- sides ----
 
-class Side:
+class Side(Shell):
     """Where commands run, a shell that is spoken to. `folder` is the share on the host, `at` the same for commands."""
     at = "/mnt"
 
     def __init__(self, name, folder, command, env, helpers=()):
-        self.name, self.folder, self.helpers = name, folder, helpers
-        self.shell = Guest(command, env)
-
-    def finish(self):
-        """What was printed from what was heard last to the end of the command; the bench ends if that failed."""
-        found = self.shell.hear(rb"(?s)(.*?)status (\d+)\r?\n")
-        said = found[1].decode(errors="replace")
-        if found[2] != b"0":
-            sys.exit(f"{self.name}: failed with status {int(found[2])}:\n{said}")
-        return said
-
-    def run(self, line):
-        """All that the shell line printed."""
-        self.shell.tell(line)
-        return self.finish()
+        super().__init__(name, Guest(command, env))
+        self.folder, self.helpers = folder, helpers
 
     def timed(self, line):
         """(seconds that it took, by the clock in there; all that was said)"""
