@@ -29,6 +29,12 @@ void udp_resume(struct nat *nat)
 	(void)nat;
 }
 
+bool udp_make_room(struct nat *nat)
+{
+	(void)nat;
+	return false;
+}
+
 int udp_publish(struct nat *nat, int fd, const struct net_endpoint *guest, struct udp_published **out)
 {
 	(void)nat;

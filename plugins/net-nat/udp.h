@@ -13,6 +13,7 @@
 #include "plugins/net-nat/nat.h"
 
 #define UDP_EXPIRY 180000u      /* ms; RFC 4787, REQ-5 */
+#define UDP_IDLE 5000u          /* ms after which a flow may be ended for want of room */
 #define UDP_EXPIRY_BRIEF 30000u /* one question and its answer: port 53, and flows that never got an answer */
 
 int udp_new(struct nat *nat, struct udp **out);
@@ -20,6 +21,11 @@ void udp_free(struct udp *udp);
 /* A datagram of the guest's, whole; `packet` of `frame`. */
 void udp_arrive(struct nat *nat, const struct nic_frame *frame, const struct packet *packet);
 void udp_resume(struct nat *nat);
+/*
+ * There is no room for another flow, or no descriptor: ends the one that has been idle longest, where that
+ * is UDP_IDLE at least. False: there is none.
+ */
+bool udp_make_room(struct nat *nat);
 /*
  * A published port: datagrams that come to `fd` (bound, not connected) go to `guest`; answers go back by the same
  * socket. Peers are told apart by the port that the guest sees. Watched until udp_unpublish(). 0 or -errno.

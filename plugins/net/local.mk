@@ -5,6 +5,7 @@ NET_SOURCES = \
 	plugins/net/arp.c plugins/net/arp.h \
 	plugins/net/checksum.c plugins/net/checksum.h \
 	plugins/net/dhcp.c plugins/net/dhcp.h \
+	plugins/net/hash.c plugins/net/hash.h \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
 	plugins/net/nic.c plugins/net/nic.h \
 	plugins/net/packet.c plugins/net/packet.h
