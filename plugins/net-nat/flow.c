@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "plugins/net/hash.h"
+#include "plugins/net-nat/forward.h"
 #include "plugins/net-nat/host-address.h"
 #include "plugins/net-nat/nat.h"
 #include "plugins/net-nat/udp.h"
@@ -179,6 +180,7 @@ void flows_remove(struct flows *flows, struct flow *flow)
 	settle(flows, flow);
 	if (--flows->n < flows->n_chains / 8 && flows->n_chains > CHAINS_MIN)
 		resize(flows, flows->n_chains / 2);
+	forwards_resume(flows->nat->forwards);
 }
 
 unsigned flows_count(const struct flows *flows)
