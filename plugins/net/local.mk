@@ -12,3 +12,13 @@ NET_SOURCES = \
 
 noinst_LTLIBRARIES += plugins/net/libnet.la
 plugins_net_libnet_la_SOURCES = $(NET_SOURCES)
+
+if HAVE_CMOCKA
+NET_TESTS = \
+	tests/unit/net_packet_test
+check_PROGRAMS += $(NET_TESTS)
+TESTS += $(NET_TESTS)
+endif
+tests_unit_net_packet_test_SOURCES = tests/unit/net_packet_test.c
+tests_unit_net_packet_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_packet_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
