@@ -21,7 +21,6 @@
 #define PIECES_MAX 256u
 #define REPLY_MAX 65536u
 #define REPLY_TTL 64u
-#define HEADERS 34u /* in front of an ICMP message, for the rate */
 
 /* Both families' (RFC 792, RFC 4443 4.1). */
 struct echo_header {
@@ -108,7 +107,6 @@ static void deliver(struct echo_flow *e, size_t len)
 	header.checksum = checksum_finish(checksum_add(sum, e->echo->reply, len, 0));
 	memcpy(e->echo->reply, &header, sizeof header);
 	flow->rx_bytes += len - sizeof header;
-	rate_spend(nat->rate, RATE_IN, len + HEADERS);
 	send_ip(nat, flow->pair, &flow->key.far.address, &flow->key.guest.address, flow->key.protocol, REPLY_TTL, &iov,
 	        1);
 }

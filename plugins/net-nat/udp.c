@@ -234,7 +234,6 @@ bool udp_flow_deliver(struct udp_flow *u, const struct iovec *payload)
 		counter_add(nat->counters.rx_dropped, 1);
 		return true;
 	}
-	rate_spend(nat->rate, RATE_IN, payload->iov_len + HEADERS);
 	return send_udp(nat, u->flow.pair, &u->flow.key.far, &u->flow.key.guest, payload, 1) != -EAGAIN;
 }
 
