@@ -4,6 +4,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/arrive.c \
 	plugins/net-nat/dns.c plugins/net-nat/dns.h \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
+	plugins/net-nat/error-queue.c plugins/net-nat/error-queue.h \
 	plugins/net-nat/flow.c plugins/net-nat/flow.h \
 	plugins/net-nat/forward.c plugins/net-nat/forward.h \
 	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
@@ -20,7 +21,8 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
 	plugins/net-nat/tcp.c plugins/net-nat/tcp.h \
 	plugins/net-nat/timeout.c plugins/net-nat/timeout.h \
-	plugins/net-nat/udp.c plugins/net-nat/udp.h \
+	plugins/net-nat/udp.c plugins/net-nat/udp.h plugins/net-nat/udp-flow.h \
+	plugins/net-nat/udp-publish.c \
 	plugins/net-nat/upstream.c plugins/net-nat/upstream.h
 
 plugin_LTLIBRARIES += plugins/net-nat/net-nat.la

@@ -5,9 +5,20 @@ NET_SOURCES = \
 	plugins/net/arp.c plugins/net/arp.h \
 	plugins/net/checksum.c plugins/net/checksum.h \
 	plugins/net/dhcp.c plugins/net/dhcp.h \
+	plugins/net/hash.c plugins/net/hash.h \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
 	plugins/net/nic.c plugins/net/nic.h \
 	plugins/net/packet.c plugins/net/packet.h
 
 noinst_LTLIBRARIES += plugins/net/libnet.la
 plugins_net_libnet_la_SOURCES = $(NET_SOURCES)
+
+if HAVE_CMOCKA
+NET_TESTS = \
+	tests/unit/net_packet_test
+check_PROGRAMS += $(NET_TESTS)
+TESTS += $(NET_TESTS)
+endif
+tests_unit_net_packet_test_SOURCES = tests/unit/net_packet_test.c
+tests_unit_net_packet_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_packet_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
