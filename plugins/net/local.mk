@@ -5,12 +5,14 @@ NET_SOURCES = \
 	plugins/net/arp.c plugins/net/arp.h \
 	plugins/net/checksum.c plugins/net/checksum.h \
 	plugins/net/dhcp.c plugins/net/dhcp.h \
+	plugins/net/dhcp6.c plugins/net/dhcp6.h \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
 	plugins/net/nic.c plugins/net/nic.h \
 	plugins/net/packet.c plugins/net/packet.h
 
 noinst_LTLIBRARIES += plugins/net/libnet.la
 plugins_net_libnet_la_SOURCES = $(NET_SOURCES)
+plugins_net_libnet_la_LIBADD = -lresolv
 
 if HAVE_CMOCKA
 NET_TESTS = \
