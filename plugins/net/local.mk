@@ -16,6 +16,8 @@ plugins_net_libnet_la_LIBADD = -lresolv
 
 if HAVE_CMOCKA
 NET_TESTS = \
+	tests/unit/net_dhcp_test \
+	tests/unit/net_neighbour_test \
 	tests/unit/net_packet_test
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
@@ -23,3 +25,9 @@ endif
 tests_unit_net_packet_test_SOURCES = tests/unit/net_packet_test.c
 tests_unit_net_packet_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_net_packet_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
+tests_unit_net_dhcp_test_SOURCES = tests/unit/net_dhcp_test.c
+tests_unit_net_dhcp_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_dhcp_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
+tests_unit_net_neighbour_test_SOURCES = tests/unit/net_neighbour_test.c
+tests_unit_net_neighbour_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_neighbour_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
