@@ -195,7 +195,7 @@ static int open_listener(struct nat *nat, struct listener *listener)
 
 	if (fd < 0)
 		return fd;
-	listener->source = (struct socket_source){ .ready = on_ready, .fd = fd };
+	listener->source = (struct socket_source){ .ready = on_ready, .fd = fd, .input_only = true };
 	rc = set_options(fd, forward);
 	rc = rc ? rc : nat->host->socket_bind(nat->dev, fd, (struct sockaddr *)&at, len);
 	if (!rc && tcp && listen(fd, SOMAXCONN) < 0)

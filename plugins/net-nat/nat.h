@@ -73,6 +73,8 @@ struct nat {
 	struct in6_addr gateway_link_local;
 	struct in6_addr guest6_seen; /* the last address in the prefix that it sent from; at first guest6 */
 	uint32_t fragment_id;        /* send.c's: of the last packet that went to the guest in pieces */
+	uint64_t icmp_errors_since;  /* icmp-error.c's: when the second began, and how many are left of it */
+	unsigned icmp_errors_left;
 
 	struct nic *nic;
 	struct timeouts *timeouts;

@@ -221,7 +221,7 @@ int udp_publish(struct nat *nat, int fd, uint16_t guest_port, struct udp_publish
 	*out = NULL;
 	if (!published)
 		return -ENOMEM;
-	published->source = (struct socket_source){ .ready = on_ready, .fd = fd };
+	published->source = (struct socket_source){ .ready = on_ready, .fd = fd, .input_only = true };
 	published->nat = nat;
 	published->guest_port = guest_port;
 	published->receiver.source = &published->source;

@@ -340,6 +340,7 @@ static int connect_flow(struct udp_flow *u)
 	int rc;
 
 	source->ready = on_ready;
+	source->input_only = true;
 	source->fd = open_socket(nat, &u->flow.real);
 	if (source->fd < 0) {
 		rc = source->fd;
