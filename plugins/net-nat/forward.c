@@ -366,7 +366,8 @@ static void on_ready(struct socket_source *source, uint32_t events)
 		socklen_t len = sizeof from;
 		int fd;
 
-		if (!forward_guest_is_there(nat) || flows_count(nat->flows) >= nat->options.max_flows) {
+		if (!forward_guest_is_there(nat) ||
+		    (flows_count(nat->flows) >= nat->options.max_flows && !udp_has_idle(nat))) {
 			wait_for_better(listener);
 			return;
 		}

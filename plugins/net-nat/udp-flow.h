@@ -70,8 +70,8 @@ int udp_flow_insert(struct udp *udp, struct udp_flow *u);
 void udp_flow_end(struct udp_flow *u);
 /* A datagram of `len` bytes passed: by the guest, or to it. */
 void udp_flow_sent(struct udp_flow *u, size_t len);
-/* To the guest, in the name of key.far. False: there is no room any more. */
-bool udp_flow_deliver(struct udp_flow *u, const struct iovec *payload);
+/* To the guest, in the name of key.far. */
+void udp_flow_deliver(struct udp_flow *u, const struct iovec *payload);
 
 /*
  * Receives a batch from receiver->source->fd into udp->messages, with addresses and control messages. Returns how many

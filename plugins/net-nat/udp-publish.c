@@ -139,7 +139,6 @@ static void on_ready(struct socket_source *source, uint32_t events)
 	struct udp_published *published = (struct udp_published *)source;
 	struct nat *nat = published->nat;
 	struct udp *udp = nat->udp;
-	bool room = true;
 
 	(void)events;
 	for (unsigned done = 0; done < UDP_BUDGET;) {
@@ -147,11 +146,11 @@ static void on_ready(struct socket_source *source, uint32_t events)
 
 		if (n == 0)
 			return;
-		for (int i = 0; i < n && room && forward_guest_is_there(nat); i++) {
+		for (int i = 0; i < n && forward_guest_is_there(nat); i++) {
 			struct udp_flow *u = flow_of(published, &udp->messages[i].msg_hdr);
 
 			if (u)
-				room = udp_flow_deliver(u, &udp->iov[i]);
+				udp_flow_deliver(u, &udp->iov[i]);
 		}
 		done += n > 0 ? (unsigned)n : 1;
 	}
