@@ -60,6 +60,7 @@ static void set_address6(const char *address)
 
 	if (fd < 0)
 		return;
+	put_text("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0"); /* some hosts have none by default */
 	inet_pton(AF_INET6, address, &request.ifr6_addr);
 	(void)!ioctl(fd, SIOCSIFADDR, &request); /* namespace_has_ipv6() sees it */
 	close(fd);
