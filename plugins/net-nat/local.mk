@@ -29,3 +29,20 @@ plugin_LTLIBRARIES += plugins/net-nat/net-nat.la
 plugins_net_nat_net_nat_la_SOURCES = $(NET_NAT_SOURCES)
 plugins_net_nat_net_nat_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_net_nat_net_nat_la_LIBADD = plugins/net/libnet.la -lresolv
+
+# Its tests are the guest's side of the card: tests/unit/nat_guest.h, linked with the plugin's own objects.
+NET_NAT_TEST_WITH = tests/unit/libnet-nat-test.a core/config/libconfig.a $(UNIT_LIBS) $(CONFIG_LIBS) -lresolv
+if HAVE_CMOCKA
+check_LIBRARIES += tests/unit/libnet-nat-test.a
+NET_NAT_TESTS = \
+	tests/unit/nat_card_test
+check_PROGRAMS += $(NET_NAT_TESTS)
+TESTS += $(NET_NAT_TESTS)
+endif
+tests_unit_libnet_nat_test_a_SOURCES = tests/unit/nat_guest.c tests/unit/nat_guest.h tests/unit/nat_host.c tests/unit/nat_host.h \
+	$(NET_SOURCES) $(NET_NAT_SOURCES)
+tests_unit_libnet_nat_test_a_CFLAGS = $(UNIT_CFLAGS)
+
+tests_unit_nat_card_test_SOURCES = tests/unit/nat_card_test.c
+tests_unit_nat_card_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_card_test_LDADD = $(NET_NAT_TEST_WITH)
