@@ -343,6 +343,35 @@ static void what_is_denied_and_what_has_no_route_is_said_to_the_guest(void **sta
 	nat_end(&guest);
 }
 
+static void the_network_of_the_host_goes_away_and_comes_back(void **state)
+{
+	struct sockaddr_storage from;
+	uint16_t port = 0;
+	int peer;
+
+	(void)state;
+	nat_begin(&guest, "ipv6 = false; policy = { default = \"allow\"; rules = ( { action = \"allow\"; cidr = "
+	                  "\"198.51.100.0/24\"; } ); };");
+	peer = peer_at(FAR_HOST_2, &port);
+	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, FAR_HOST_2, port, "one", 3);
+	peer_gets(peer, "one", 3, &from);
+	close(peer);
+	assert_true(namespace_set_second(false));
+	for (unsigned i = 0; i < 3; i++) {
+		nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, FAR_HOST_2, port, "two", 3);
+		guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_NET_UNREACH);
+	}
+	assert_true(namespace_set_second(true));
+	peer = peer_at(FAR_HOST_2, &port);
+	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, FAR_HOST_2, port, "three", 5);
+	peer_gets(peer, "three", 5, &from);
+	peer_answers(peer, &from, "four", 4);
+	guest_gets(FAR_HOST_2, port, "four", 4);
+	nat_receive_none(&guest);
+	close(peer);
+	nat_end(&guest);
+}
+
 static void new_rules_end_a_flow(void **state)
 {
 	struct sockaddr_storage from;
@@ -616,6 +645,7 @@ int main(void)
 		cmocka_unit_test(wrong_checksums_are_dropped_and_missing_ones_are_not),
 		cmocka_unit_test(a_port_that_nobody_has_is_unreachable),
 		cmocka_unit_test(what_is_denied_and_what_has_no_route_is_said_to_the_guest),
+		cmocka_unit_test(the_network_of_the_host_goes_away_and_comes_back),
 		cmocka_unit_test(new_rules_end_a_flow),
 		cmocka_unit_test(flows_end_when_nothing_is_said_for_long),
 		cmocka_unit_test(beyond_max_flows_the_idle_make_room),
