@@ -72,6 +72,7 @@ static void what_is_no_entry_is_named(void **state)
 	is_refused("[]:8080:80", "is no address");
 	is_refused("[::1:8080:80", "is no address");
 	is_refused("224.0.0.1:8080:80", "is multicast");
+	is_refused("[fe80::1]:8080:80", "is an address of one link only");
 }
 
 /* ---- listening ---- */

@@ -484,7 +484,10 @@ static void lengths_that_are_not_true_are_malformed(void **state)
 	header.uh_ulen = htons(9);
 	nat_send_ip(&guest, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, &header, sizeof header);
 	nat_send_ip(&guest, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, &header, sizeof header - 1);
-	assert_int_equal(nat_counter(&guest, "malformed"), 3);
+	header.uh_ulen = htons(8);
+	header.uh_dport = 0;
+	nat_send_ip(&guest, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, &header, sizeof header);
+	assert_int_equal(nat_counter(&guest, "malformed"), 4);
 	assert_int_equal(flows_count(guest.nat->flows), 0);
 	nat_end(&guest);
 }
