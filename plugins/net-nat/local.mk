@@ -15,7 +15,9 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/names.c plugins/net-nat/names.h \
 	plugins/net-nat/net-nat.c \
 	plugins/net-nat/options.c plugins/net-nat/options.h \
-	plugins/net-nat/policy.c plugins/net-nat/policy.h \
+	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
+	plugins/net-nat/policy-read.c \
+	plugins/net-nat/name-check.c plugins/net-nat/name-check.h \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
