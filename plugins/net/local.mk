@@ -8,7 +8,8 @@ NET_SOURCES = \
 	plugins/net/dhcp6.c plugins/net/dhcp6.h \
 	plugins/net/hash.c plugins/net/hash.h \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
-	plugins/net/nic.c plugins/net/nic.h \
+	plugins/net/nic.c plugins/net/nic.h plugins/net/nic-private.h \
+	plugins/net/nic-control.c plugins/net/nic-receive.c \
 	plugins/net/packet.c plugins/net/packet.h
 
 noinst_LTLIBRARIES += plugins/net/libnet.la
