@@ -271,4 +271,5 @@ void nat_room(void *ctx, unsigned pair)
 	struct nat *nat = ctx;
 
 	tcp_room(nat, pair);
+	udp_room(nat, pair);
 }

@@ -4,6 +4,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/arrive.c \
 	plugins/net-nat/dns.c plugins/net-nat/dns.h \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
+	plugins/net-nat/error-queue.c plugins/net-nat/error-queue.h \
 	plugins/net-nat/flow.c plugins/net-nat/flow.h \
 	plugins/net-nat/forward.c plugins/net-nat/forward.h \
 	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
@@ -20,10 +21,28 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
 	plugins/net-nat/tcp.c plugins/net-nat/tcp.h \
 	plugins/net-nat/timeout.c plugins/net-nat/timeout.h \
-	plugins/net-nat/udp.c plugins/net-nat/udp.h \
+	plugins/net-nat/udp.c plugins/net-nat/udp.h plugins/net-nat/udp-flow.h \
+	plugins/net-nat/udp-publish.c \
 	plugins/net-nat/upstream.c plugins/net-nat/upstream.h
 
 plugin_LTLIBRARIES += plugins/net-nat/net-nat.la
 plugins_net_nat_net_nat_la_SOURCES = $(NET_NAT_SOURCES)
 plugins_net_nat_net_nat_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_net_nat_net_nat_la_LIBADD = plugins/net/libnet.la -lresolv
+
+# Its tests are the guest's side of the card: tests/unit/nat_guest.h, linked with the plugin's own objects.
+NET_NAT_TEST_WITH = tests/unit/libnet-nat-test.a core/config/libconfig.a $(UNIT_LIBS) $(CONFIG_LIBS) -lresolv
+if HAVE_CMOCKA
+check_LIBRARIES += tests/unit/libnet-nat-test.a
+NET_NAT_TESTS = \
+	tests/unit/nat_card_test
+check_PROGRAMS += $(NET_NAT_TESTS)
+TESTS += $(NET_NAT_TESTS)
+endif
+tests_unit_libnet_nat_test_a_SOURCES = tests/unit/nat_guest.c tests/unit/nat_guest.h tests/unit/nat_host.c tests/unit/nat_host.h \
+	$(NET_SOURCES) $(NET_NAT_SOURCES)
+tests_unit_libnet_nat_test_a_CFLAGS = $(UNIT_CFLAGS)
+
+tests_unit_nat_card_test_SOURCES = tests/unit/nat_card_test.c
+tests_unit_nat_card_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_card_test_LDADD = $(NET_NAT_TEST_WITH)

@@ -6,6 +6,7 @@ NET_SOURCES = \
 	plugins/net/checksum.c plugins/net/checksum.h \
 	plugins/net/dhcp.c plugins/net/dhcp.h \
 	plugins/net/dhcp6.c plugins/net/dhcp6.h \
+	plugins/net/hash.c plugins/net/hash.h \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
 	plugins/net/nic.c plugins/net/nic.h \
 	plugins/net/packet.c plugins/net/packet.h
