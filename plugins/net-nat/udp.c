@@ -476,7 +476,7 @@ void udp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 	size_t len;
 	int rc;
 
-	if (packet->l4 + sizeof header > frame->head_len)
+	if (packet->l4 + sizeof header > frame->head_len || !packet->target_port)
 		goto malformed;
 	memcpy(&header, frame->head + packet->l4, sizeof header);
 	len = length_of(packet, &header);

@@ -83,6 +83,19 @@ static bool raise_loopback(void)
 	return done;
 }
 
+bool namespace_set_second(bool there)
+{
+	struct ifreq request = { .ifr_name = "lo:2" }; /* an alias that is down is no more */
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool done = fd >= 0;
+
+	if (done)
+		done = there ? set_address(fd, "lo:2", FAR_HOST_2) : ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
 const char *namespace_enter(void)
 {
 	const uid_t uid = geteuid();
