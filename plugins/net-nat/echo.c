@@ -175,6 +175,7 @@ static int connect_flow(struct echo_flow *e)
 	int rc;
 
 	source->ready = on_ready;
+	source->input_only = true;
 	source->fd = sockets_open(nat->sockets, address.ss_family, SOCK_DGRAM, e->flow.key.protocol);
 	if (source->fd == -EMFILE && udp_make_room(nat))
 		source->fd = sockets_open(nat->sockets, address.ss_family, SOCK_DGRAM, e->flow.key.protocol);

@@ -129,6 +129,8 @@ int forward_parse(const char *text, struct forward *out, char *cause, size_t siz
 			text, (int)(host - 1 - rest < 60 ? host - 1 - rest : 60), rest);
 	if (net_is_multicast(&out->listen.address))
 		return refuse(cause, size, "forward \"%.80s\" is multicast, which cannot be published", text);
+	if (IN6_IS_ADDR_LINKLOCAL(&out->listen.address))
+		return refuse(cause, size, "forward \"%.80s\" is an address of one link only; choose another", text);
 	return 0;
 }
 
@@ -195,7 +197,7 @@ static int open_listener(struct nat *nat, struct listener *listener)
 
 	if (fd < 0)
 		return fd;
-	listener->source = (struct socket_source){ .ready = on_ready, .fd = fd };
+	listener->source = (struct socket_source){ .ready = on_ready, .fd = fd, .input_only = true };
 	rc = set_options(fd, forward);
 	rc = rc ? rc : nat->host->socket_bind(nat->dev, fd, (struct sockaddr *)&at, len);
 	if (!rc && tcp && listen(fd, SOMAXCONN) < 0)
@@ -366,7 +368,8 @@ static void on_ready(struct socket_source *source, uint32_t events)
 		socklen_t len = sizeof from;
 		int fd;
 
-		if (!forward_guest_is_there(nat) || flows_count(nat->flows) >= nat->options.max_flows) {
+		if (!forward_guest_is_there(nat) ||
+		    (flows_count(nat->flows) >= nat->options.max_flows && !udp_has_idle(nat))) {
 			wait_for_better(listener);
 			return;
 		}

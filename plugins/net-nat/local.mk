@@ -15,7 +15,9 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/names.c plugins/net-nat/names.h \
 	plugins/net-nat/net-nat.c \
 	plugins/net-nat/options.c plugins/net-nat/options.h \
-	plugins/net-nat/policy.c plugins/net-nat/policy.h \
+	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
+	plugins/net-nat/policy-read.c \
+	plugins/net-nat/name-check.c plugins/net-nat/name-check.h \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
@@ -36,9 +38,10 @@ if HAVE_CMOCKA
 check_LIBRARIES += tests/unit/libnet-nat-test.a
 NET_NAT_TESTS = \
 	tests/unit/nat_arrive_test \
+	tests/unit/nat_card_test \
 	tests/unit/nat_fragment_test \
 	tests/unit/nat_gateway_test \
-	tests/unit/nat_card_test
+	tests/unit/net_nic_test
 check_PROGRAMS += $(NET_NAT_TESTS)
 TESTS += $(NET_NAT_TESTS)
 endif
@@ -58,3 +61,37 @@ tests_unit_nat_fragment_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_gateway_test_SOURCES = tests/unit/nat_gateway_test.c
 tests_unit_nat_gateway_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_gateway_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_net_nic_test_SOURCES = tests/unit/net_nic_test.c
+tests_unit_net_nic_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_nic_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Flows, UDP, ping, published ports: in a network namespace of their own (tests/unit/nat_namespace.h).
+if HAVE_CMOCKA
+NET_NAT_FLOW_TESTS = \
+	tests/unit/nat_options_test \
+	tests/unit/nat_flow_test \
+	tests/unit/nat_udp_test \
+	tests/unit/nat_echo_test \
+	tests/unit/nat_forward_test \
+	tests/unit/nat_rate_test
+check_PROGRAMS += $(NET_NAT_FLOW_TESTS)
+TESTS += $(NET_NAT_FLOW_TESTS)
+endif
+tests_unit_nat_options_test_SOURCES = tests/unit/nat_options_test.c
+tests_unit_nat_options_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_options_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_flow_test_SOURCES = tests/unit/nat_flow_test.c
+tests_unit_nat_flow_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_flow_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_udp_test_SOURCES = tests/unit/nat_udp_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_udp_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_udp_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_echo_test_SOURCES = tests/unit/nat_echo_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_echo_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_echo_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_forward_test_SOURCES = tests/unit/nat_forward_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_forward_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_forward_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
+tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)

@@ -41,8 +41,6 @@ static int send_frame(struct nat *nat, unsigned pair, const struct iovec *iov, u
 		counter_add(nat->counters.rx_dropped, 1);
 		return rc;
 	}
-	counter_add(nat->counters.rx_packets, 1);
-	counter_add(nat->counters.rx_bytes, len);
 	rate_spend(nat->rate, RATE_IN, len);
 	return 0;
 }

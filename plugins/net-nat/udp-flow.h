@@ -9,9 +9,10 @@
 
 #include "plugins/net-nat/udp.h"
 
-#define UDP_BATCH 16u           /* datagrams by one recvmmsg(2) */
-#define UDP_BUDGET 64u          /* datagrams of one socket before others have their turn */
-#define UDP_DATAGRAM_MAX 65536u /* bytes; none is so long */
+#define UDP_BATCH 16u              /* datagrams by one recvmmsg(2) */
+#define UDP_BUDGET 64u             /* datagrams of one socket before others have their turn */
+#define UDP_RECEIVE_ROOM (1 << 20) /* bytes that may wait in a socket, where the kernel allows so many */
+#define UDP_DATAGRAM_MAX 65536u    /* bytes; none is so long */
 
 struct udp_published;
 
@@ -70,8 +71,8 @@ int udp_flow_insert(struct udp *udp, struct udp_flow *u);
 void udp_flow_end(struct udp_flow *u);
 /* A datagram of `len` bytes passed: by the guest, or to it. */
 void udp_flow_sent(struct udp_flow *u, size_t len);
-/* To the guest, in the name of key.far. False: there is no room any more. */
-bool udp_flow_deliver(struct udp_flow *u, const struct iovec *payload);
+/* To the guest, in the name of key.far. */
+void udp_flow_deliver(struct udp_flow *u, const struct iovec *payload);
 
 /*
  * Receives a batch from receiver->source->fd into udp->messages, with addresses and control messages. Returns how many

@@ -139,7 +139,6 @@ static void on_ready(struct socket_source *source, uint32_t events)
 	struct udp_published *published = (struct udp_published *)source;
 	struct nat *nat = published->nat;
 	struct udp *udp = nat->udp;
-	bool room = true;
 
 	(void)events;
 	for (unsigned done = 0; done < UDP_BUDGET;) {
@@ -147,11 +146,11 @@ static void on_ready(struct socket_source *source, uint32_t events)
 
 		if (n == 0)
 			return;
-		for (int i = 0; i < n && room && forward_guest_is_there(nat); i++) {
+		for (int i = 0; i < n && forward_guest_is_there(nat); i++) {
 			struct udp_flow *u = flow_of(published, &udp->messages[i].msg_hdr);
 
 			if (u)
-				room = udp_flow_deliver(u, &udp->iov[i]);
+				udp_flow_deliver(u, &udp->iov[i]);
 		}
 		done += n > 0 ? (unsigned)n : 1;
 	}
@@ -215,19 +214,21 @@ static int want_local(int fd, int family)
 int udp_publish(struct nat *nat, int fd, uint16_t guest_port, struct udp_published **out)
 {
 	struct udp_published *published = calloc(1, sizeof *published);
+	const int room = UDP_RECEIVE_ROOM;
 	socklen_t len = sizeof published->family;
 	int rc;
 
 	*out = NULL;
 	if (!published)
 		return -ENOMEM;
-	published->source = (struct socket_source){ .ready = on_ready, .fd = fd };
+	published->source = (struct socket_source){ .ready = on_ready, .fd = fd, .input_only = true };
 	published->nat = nat;
 	published->guest_port = guest_port;
 	published->receiver.source = &published->source;
 	rc = hash_secret_new(&published->secret);
 	if (!rc && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &published->family, &len) < 0)
 		rc = -errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* less will do as well */
 	rc = rc ? rc : want_local(fd, published->family);
 	rc = rc ? rc : sockets_add(nat->sockets, &published->source);
 	if (rc) {

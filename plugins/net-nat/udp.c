@@ -222,7 +222,7 @@ void udp_flow_sent(struct udp_flow *u, size_t len)
 	use(u);
 }
 
-bool udp_flow_deliver(struct udp_flow *u, const struct iovec *payload)
+void udp_flow_deliver(struct udp_flow *u, const struct iovec *payload)
 {
 	struct nat *nat = u->flow.nat;
 
@@ -232,19 +232,30 @@ bool udp_flow_deliver(struct udp_flow *u, const struct iovec *payload)
 	use(u);
 	if (!rate_has(nat->rate, RATE_IN)) {
 		counter_add(nat->counters.rx_dropped, 1);
-		return true;
+		return;
 	}
-	return send_udp(nat, u->flow.pair, &u->flow.key.far, &u->flow.key.guest, payload, 1) != -EAGAIN;
+	(void)send_udp(nat, u->flow.pair, &u->flow.key.far, &u->flow.key.guest, payload, 1); /* counts, too */
 }
 
-bool udp_make_room(struct nat *nat)
+static struct udp_flow *idle_flow(const struct nat *nat)
 {
-	const uint64_t now = timeouts_now(nat->timeouts);
 	struct udp_flow *u = TAILQ_FIRST(&nat->udp->idle), *peer = TAILQ_FIRST(&nat->udp->peers);
 
 	if (peer && (!u || peer->used < u->used))
 		u = peer;
-	if (!u || now - u->used < UDP_IDLE)
+	return u && timeouts_now(nat->timeouts) - u->used >= UDP_IDLE ? u : NULL;
+}
+
+bool udp_has_idle(const struct nat *nat)
+{
+	return idle_flow(nat);
+}
+
+bool udp_make_room(struct nat *nat)
+{
+	struct udp_flow *u = idle_flow(nat);
+
+	if (!u)
 		return false;
 	udp_flow_end(u);
 	return true;
@@ -284,7 +295,6 @@ static void on_ready(struct socket_source *source, uint32_t events)
 {
 	struct udp_flow *u = (struct udp_flow *)source;
 	struct nat *nat = u->flow.nat;
-	bool room = true;
 
 	if (events & EPOLLERR)
 		take_errors(u);
@@ -295,8 +305,8 @@ static void on_ready(struct socket_source *source, uint32_t events)
 			return;
 		if (n < 0) /* an error that was waiting; it is over by that */
 			take_errors(u);
-		for (int i = 0; i < n && room; i++)
-			room = udp_flow_deliver(u, &nat->udp->iov[i]);
+		for (int i = 0; i < n; i++)
+			udp_flow_deliver(u, &nat->udp->iov[i]);
 		done += n > 0 ? (unsigned)n : 1;
 	}
 	sockets_again(nat->sockets, source, EPOLLIN);
@@ -313,6 +323,7 @@ static void say(struct nat *nat, const struct nic_frame *frame, const struct pac
 /* A socket that is connected to `to`, or -errno. */
 static int open_socket(struct nat *nat, const struct net_endpoint *to)
 {
+	const int room = UDP_RECEIVE_ROOM;
 	struct sockaddr_storage address;
 	const socklen_t len = net_to_sockaddr(to, &address);
 	int rc, fd = sockets_open(nat->sockets, address.ss_family, SOCK_DGRAM, 0);
@@ -321,6 +332,7 @@ static int open_socket(struct nat *nat, const struct net_endpoint *to)
 		fd = sockets_open(nat->sockets, address.ss_family, SOCK_DGRAM, 0);
 	if (fd < 0)
 		return fd;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* less will do as well */
 	rc = error_queue_open(fd, address.ss_family);
 	rc = rc ? rc : nat->host->socket_connect(nat->dev, fd, (struct sockaddr *)&address, len);
 	if (rc) {
@@ -340,6 +352,7 @@ static int connect_flow(struct udp_flow *u)
 	int rc;
 
 	source->ready = on_ready;
+	source->input_only = true;
 	source->fd = open_socket(nat, &u->flow.real);
 	if (source->fd < 0) {
 		rc = source->fd;
@@ -463,7 +476,7 @@ void udp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 	size_t len;
 	int rc;
 
-	if (packet->l4 + sizeof header > frame->head_len)
+	if (packet->l4 + sizeof header > frame->head_len || !packet->target_port)
 		goto malformed;
 	memcpy(&header, frame->head + packet->l4, sizeof header);
 	len = length_of(packet, &header);

@@ -33,6 +33,8 @@ void udp_room(struct nat *nat, unsigned pair);
  * at least. False: there is none.
  */
 bool udp_make_room(struct nat *nat);
+/* Whether it would end one. */
+bool udp_has_idle(const struct nat *nat);
 /*
  * A published port: datagrams that come to `fd` (bound, not connected) go to `guest_port`; answers go back by the same
  * socket, from the address that the peer wrote to. How the guest tells peers apart: forward_key(). At most half of
