@@ -41,7 +41,6 @@ NET_NAT_TESTS = \
 	tests/unit/nat_card_test \
 	tests/unit/nat_fragment_test \
 	tests/unit/nat_gateway_test \
-	tests/unit/nat_card_test \
 	tests/unit/net_nic_test
 check_PROGRAMS += $(NET_NAT_TESTS)
 TESTS += $(NET_NAT_TESTS)
