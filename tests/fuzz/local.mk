@@ -9,6 +9,9 @@ FUZZ_TESTS = \
 	tests/fuzz/dhcp6_fuzz \
 	tests/fuzz/neighbour_fuzz \
 	tests/fuzz/packet_fuzz
+if HAVE_CMOCKA
+FUZZ_TESTS += tests/fuzz/frame_fuzz
+endif
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
@@ -20,10 +23,15 @@ tests_fuzz_neighbour_fuzz_SOURCES = tests/fuzz/neighbour_fuzz.c $(FUZZ_DRIVER)
 tests_fuzz_neighbour_fuzz_LDADD = plugins/net/libnet.la
 tests_fuzz_packet_fuzz_SOURCES = tests/fuzz/packet_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
 tests_fuzz_packet_fuzz_LDADD = plugins/net/libnet.la
+# The whole plugin, by the harness of its unit tests.
+tests_fuzz_frame_fuzz_SOURCES = tests/fuzz/frame_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
+tests_fuzz_frame_fuzz_CFLAGS = $(UNIT_CFLAGS)
+tests_fuzz_frame_fuzz_LDADD = $(NET_NAT_TEST_WITH)
 
 EXTRA_PROGRAMS += \
 	tests/fuzz/dhcp_libfuzzer \
 	tests/fuzz/dhcp6_libfuzzer \
+	tests/fuzz/frame_libfuzzer \
 	tests/fuzz/neighbour_libfuzzer \
 	tests/fuzz/packet_libfuzzer
 LIBFUZZER = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -39,3 +47,7 @@ tests_fuzz_neighbour_libfuzzer_LDADD = plugins/net/libnet.la
 tests_fuzz_packet_libfuzzer_SOURCES = tests/fuzz/packet_fuzz.c $(FUZZ_PACKETS)
 tests_fuzz_packet_libfuzzer_LDFLAGS = $(LIBFUZZER)
 tests_fuzz_packet_libfuzzer_LDADD = plugins/net/libnet.la
+tests_fuzz_frame_libfuzzer_SOURCES = tests/fuzz/frame_fuzz.c $(FUZZ_PACKETS)
+tests_fuzz_frame_libfuzzer_CFLAGS = $(UNIT_CFLAGS)
+tests_fuzz_frame_libfuzzer_LDFLAGS = $(LIBFUZZER)
+tests_fuzz_frame_libfuzzer_LDADD = $(NET_NAT_TEST_WITH)

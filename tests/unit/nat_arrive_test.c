@@ -138,9 +138,8 @@ static void honest_datagrams_of_both_families_reach_the_rules(void **state)
 	static const struct {
 		const char *from, *to;
 	} cases[] = {
-		{ NAT_GUEST, OUTSIDE },         { NAT_GUEST, NAT_GATEWAY },
-		{ NAT_GUEST6, OUTSIDE6 },       { NAT_GUEST6, NAT_GATEWAY6 },
-		{ "fd00:ca:b5a::77", OUTSIDE6 }, { "fd00:ca:b5a:0:1:2:3:4", OUTSIDE6 },
+		{ NAT_GUEST, OUTSIDE },       { NAT_GUEST, NAT_GATEWAY },      { NAT_GUEST6, OUTSIDE6 },
+		{ NAT_GUEST6, NAT_GATEWAY6 }, { "fd00:ca:b5a::77", OUTSIDE6 }, { "fd00:ca:b5a:0:1:2:3:4", OUTSIDE6 },
 	};
 
 	(void)state;
@@ -254,9 +253,9 @@ static struct frame with_options(const unsigned char options[12])
 static void source_routes_go_nowhere_and_other_options_change_nothing(void **state)
 {
 	static const unsigned char routes[][12] = {
-		{ 131, 7, 4, 127, 0, 0, 1, 0 },       /* loose */
-		{ 137, 7, 4, 127, 0, 0, 1, 0 },       /* strict */
-		{ 7, 7, 4, 0, 0, 0, 0, 0 },           /* record */
+		{ 131, 7, 4, 127, 0, 0, 1, 0 }, /* loose */
+		{ 137, 7, 4, 127, 0, 0, 1, 0 }, /* strict */
+		{ 7, 7, 4, 0, 0, 0, 0, 0 },     /* record */
 		{ 1, 1, 1, 1, 131, 7, 4, 127, 0, 0, 1, 0 },
 	};
 	static const unsigned char timestamp[12] = { 68, 8, 5, 0, 0, 0, 0, 0 };
@@ -296,8 +295,12 @@ static struct frame extended(uint8_t first, const void *headers, size_t len)
 static void extension_headers_do_not_hide_what_is_behind_them(void **state)
 {
 	static const unsigned char padding[] = { 60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0 };
-	static const unsigned char routed[] = { 17, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
-	static const unsigned char at_end[] = { 17, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+	static const unsigned char routed[] = {
+		17, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+	};
+	static const unsigned char at_end[] = {
+		17, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+	};
 	static const unsigned char atomic[] = { 17, 0, 0, 0, 1, 2, 3, 4 };
 	static const unsigned char must_know[] = { 17, 0, 0xc7, 4, 0, 0, 0, 0 };
 	struct frame f;
@@ -484,8 +487,8 @@ static void the_gateways_addresses_stand_for_loopback(void **state)
 	static const struct {
 		const char *target, *real;
 	} cases[] = {
-		{ NAT_GATEWAY, "127.0.0.1" },    { NAT_GATEWAY6, "::1" }, { "fe80::5055:aff:fe00:1", "::1" },
-		{ "10.0.2.7", "10.0.2.7" },      { OUTSIDE, OUTSIDE },    { OUTSIDE6, OUTSIDE6 },
+		{ NAT_GATEWAY, "127.0.0.1" }, { NAT_GATEWAY6, "::1" }, { "fe80::5055:aff:fe00:1", "::1" },
+		{ "10.0.2.7", "10.0.2.7" },   { OUTSIDE, OUTSIDE },    { OUTSIDE6, OUTSIDE6 },
 		{ "127.0.0.1", "127.0.0.1" },
 	};
 

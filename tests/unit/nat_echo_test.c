@@ -182,12 +182,12 @@ static void where_there_are_no_ping_sockets_the_guest_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(where_there_are_no_ping_sockets_the_guest_is_told),
 		cmocka_unit_test(the_far_side_answers_under_the_guests_identifier),
 		cmocka_unit_test(ipv6_is_no_different),
 		cmocka_unit_test(long_ones_come_back_whole),
 		cmocka_unit_test(what_has_no_route_is_unreachable),
 		cmocka_unit_test(wrong_checksums_are_dropped),
-		cmocka_unit_test(where_there_are_no_ping_sockets_the_guest_is_told),
 	};
 	const char *why = namespace_enter();
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nat_fragment_test.c - plugins/net-nat/fragment.c: pieces become whole packets whatever their order, which the rules see
- * with their ports; pieces that contradict each other, lie or never end cost no more than they may.
+ * nat_fragment_test.c - plugins/net-nat/fragment.c: pieces become whole packets whatever their order, which the rules
+ * see with their ports; pieces that contradict each other, lie or never end cost no more than they may.
  */
 #include <arpa/inet.h>
 
@@ -239,7 +239,7 @@ static void the_longest_packet_there_is_becomes_whole(void **state)
 
 static void the_rules_see_the_ports_of_what_came_in_pieces(void **state)
 {
-	static const unsigned char udp[] = { 0x12, 0x34, 0, 9, 0, 24, 0, 0, 'd', 'i', 's', 'c',
+	static const unsigned char udp[] = { 0x12, 0x34, 0,   9,   0,   24,  0,   0,   'd', 'i', 's', 'c',
 		                             'a',  'r',  'd', '!', '!', '!', '!', '!', '!', '!', '!', '!' };
 
 	(void)state;
@@ -264,7 +264,8 @@ static void the_rules_see_the_ports_of_what_came_in_pieces(void **state)
 
 static void a_header_in_pieces_that_are_too_small_for_it_is_looked_at_as_a_whole(void **state)
 {
-	static const unsigned char tcp[] = { 0x12, 0x34, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0 };
+	static const unsigned char tcp[] = { 0x12, 0x34, 0,    80,   0,    0,    0, 1, 0, 0,
+		                             0,    0,    0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0 };
 
 	(void)state;
 	begin();

@@ -238,7 +238,8 @@ static void a_request_to_another_server_and_what_wants_no_answer_gets_none(void 
 	begin(IPV4);
 	send_dhcp(&(struct request){ .type = DHCP_REQUEST, .wanted = NAT_GUEST, .server = "10.0.2.9" });
 	send_dhcp(&(struct request){ .type = DHCP_DECLINE, .wanted = NAT_GUEST, .server = NAT_GATEWAY });
-	send_dhcp_to(&(struct request){ .type = DHCP_RELEASE, .client = NAT_GUEST, .server = NAT_GATEWAY }, NAT_GATEWAY);
+	send_dhcp_to(&(struct request){ .type = DHCP_RELEASE, .client = NAT_GUEST, .server = NAT_GATEWAY },
+	             NAT_GATEWAY);
 	nat_receive_none(&guest);
 	send_dhcp(&(struct request){ .type = DHCP_DISCOVER }); /* and the lease is still there to have */
 	assert_dhcp(DHCP_OFFER, NAT_GUEST);
@@ -328,10 +329,10 @@ static void a_solicited_router_tells_prefix_mtu_and_names(void **state)
 	len = frame.packet.l4_len;
 	assert_int_equal(m[4], 64);
 	assert_memory_equal(m + 6, "\377\377", 2);
-	assert_non_null(memmem(m, len, "\5\1\0\0\0\0\43\50", 8));                        /* MTU */
-	assert_non_null(memmem(m, len, "\3\4\100\300", 4));                              /* prefix: /64, SLAAC */
+	assert_non_null(memmem(m, len, "\5\1\0\0\0\0\43\50", 8));                            /* MTU */
+	assert_non_null(memmem(m, len, "\3\4\100\300", 4));                                  /* prefix: /64, SLAAC */
 	assert_non_null(memmem(m, len, "\31\3\0\0\377\377\377\377\375\0\0\312\13\132", 14)); /* RDNSS */
-	assert_non_null(memmem(m, len, "\7example\3com", 13));                           /* DNSSL */
+	assert_non_null(memmem(m, len, "\7example\3com", 13));                               /* DNSSL */
 	nat_end(&guest);
 }
 
@@ -389,8 +390,8 @@ static void neighbour_discovery_that_came_through_a_router_is_none(void **state)
 
 static void dhcp6_leases_the_same_address_to_who_asks(void **state)
 {
-	unsigned char solicit[] = { 1, 1, 2, 3, 0, 1, 0, 10, 0, 3, 0, 1, 2,   0, 0, 0, 0,
-		                    9, 0, 3, 0, 12, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0 };
+	unsigned char solicit[] = { 1, 1, 2, 3, 0,  1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0,
+		                    9, 0, 3, 0, 12, 0, 0, 0,  7, 0, 0, 0, 0, 0, 0, 0, 0 };
 	const unsigned char *m;
 
 	(void)state;
@@ -453,8 +454,9 @@ static void send_echo(const char *from, const char *to, size_t payload, size_t m
 			finished = checksum_finish(checksum_add(0, bytes + 14, 20, 0));
 			memcpy(bytes + 24, &finished, 2);
 		} else {
-			memcpy(l4, (unsigned char[]){ protocol, 0, (unsigned char)(at >> 8), (unsigned char)(at | more), 0, 0, 0,
-			                              42 },
+			memcpy(l4,
+			       (unsigned char[]){ protocol, 0, (unsigned char)(at >> 8), (unsigned char)(at | more), 0,
+			                          0, 0, 42 },
 			       8);
 			memcpy(l4 + 8, echo + at, take);
 			n = nat_put_ip(&guest, bytes, from, to, IPPROTO_FRAGMENT, l4, 8 + take);

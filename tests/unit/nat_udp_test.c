@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "plugins/net/checksum.h"
 #include "plugins/net-nat/forward.h"
 #include "plugins/net-nat/udp.h"
 #include "tests/unit/nat_namespace.h"
@@ -142,6 +143,34 @@ static size_t guest_gets_pieces(void)
 	return len - 8;
 }
 
+/* As the guest's IP layer would: in pieces of its MTU, without a checksum. */
+static void guest_sends_pieces(uint16_t port, const void *bytes, size_t len)
+{
+	static unsigned char l4[LONGEST + 8];
+	const struct udphdr header = { .uh_sport = htons(GUEST_PORT),
+		                       .uh_dport = htons(port),
+		                       .uh_ulen = htons((uint16_t)(len + 8)) };
+	unsigned char piece[1514];
+
+	memcpy(l4, &header, sizeof header);
+	memcpy(l4 + sizeof header, bytes, len);
+	len += sizeof header;
+	for (size_t at = 0; at < len; at += 1480) {
+		const size_t n = len - at < 1480 ? len - at : 1480;
+		const uint16_t where = htons((uint16_t)(at / 8 | (at + n < len ? IP_MF : 0)));
+		unsigned char *ip = piece + ETH_HLEN;
+		uint16_t sum = 0;
+
+		nat_put_ip(&guest, piece, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, l4 + at, n);
+		memcpy(ip + 20, l4 + at, n);
+		memcpy(ip + 6, &where, 2);
+		memcpy(ip + 10, &sum, 2);
+		sum = checksum_finish(checksum_add(0, ip, 20, 0));
+		memcpy(ip + 10, &sum, 2);
+		nat_send(&guest, piece, ETH_HLEN + 20 + n);
+	}
+}
+
 /* A flow to a peer on loopback, both of them known to each other. */
 static int talk(uint16_t *port, struct sockaddr_storage *from)
 {
@@ -227,6 +256,9 @@ static void datagrams_may_be_65507_bytes_long(void **state)
 	peer_answers(peer, &from, big, sizeof big);
 	assert_int_equal(guest_gets_pieces(), sizeof big);
 	assert_memory_equal(got, big, sizeof big);
+	guest_sends_pieces(port, big, sizeof big);
+	peer_gets(peer, big, sizeof big, &from);
+	assert_int_equal(flows(), 1);
 	close(peer);
 	nat_end(&guest);
 
