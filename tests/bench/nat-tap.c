@@ -429,8 +429,11 @@ static void make_buffers(struct pump *pump)
 	if (!pump->all)
 		err(1, "memory");
 	STAILQ_INIT(&pump->free);
-	for (unsigned i = 0; i < SEND_BUFFERS; i++)
-		STAILQ_INSERT_TAIL(&pump->free, new_memory(pump, HEADER + NIC_FRAME_MAX), link);
+	for (unsigned i = 0; i < SEND_BUFFERS; i++) {
+		struct memory *memory = new_memory(pump, HEADER + NIC_FRAME_MAX);
+
+		STAILQ_INSERT_TAIL(&pump->free, memory, link);
+	}
 	for (unsigned i = 0; i < RECEIVE_BUFFERS; i++)
 		give_room(pump, new_memory(pump, pump->receive_size));
 }
