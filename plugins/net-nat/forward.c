@@ -129,6 +129,8 @@ int forward_parse(const char *text, struct forward *out, char *cause, size_t siz
 			text, (int)(host - 1 - rest < 60 ? host - 1 - rest : 60), rest);
 	if (net_is_multicast(&out->listen.address))
 		return refuse(cause, size, "forward \"%.80s\" is multicast, which cannot be published", text);
+	if (IN6_IS_ADDR_LINKLOCAL(&out->listen.address))
+		return refuse(cause, size, "forward \"%.80s\" is an address of one link only; choose another", text);
 	return 0;
 }
 

@@ -118,8 +118,6 @@ static void answer_arp(struct nat *nat, const struct nic_frame *frame, const str
 		counter_add(nat->counters.rx_dropped, 1);
 		return;
 	}
-	counter_add(nat->counters.rx_packets, 1);
-	counter_add(nat->counters.rx_bytes, sizeof reply);
 }
 
 /* ---- DHCP ---- */

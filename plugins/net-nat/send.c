@@ -41,8 +41,6 @@ static int send_frame(struct nat *nat, unsigned pair, const struct iovec *iov, u
 		counter_add(nat->counters.rx_dropped, 1);
 		return rc;
 	}
-	counter_add(nat->counters.rx_packets, 1);
-	counter_add(nat->counters.rx_bytes, len);
 	rate_spend(nat->rate, RATE_IN, len);
 	return 0;
 }
@@ -111,7 +109,7 @@ static int send_fragments(struct nat *nat, unsigned pair, const struct outgoing 
 	const size_t piece = (nic_mtu(nat->nic) - overhead) & ~(size_t)7;
 	const uint32_t id = ++nat->fragment_id;
 	unsigned char headers[PACKET_HEADERS_MAX], mac[ETH_ALEN];
-	struct iovec iov[1 + SEND_PIECES_MAX] = { { .iov_base = headers } };
+	struct iovec iov[1 + SEND_PIECES_MAX];
 	int rc = 0;
 
 	put_target_mac(nat, p->to, mac);
@@ -129,7 +127,7 @@ static int send_fragments(struct nat *nat, unsigned pair, const struct outgoing 
 			                    0);
 			at += put_ipv6_fragment(headers + at, p->protocol, id, offset, more);
 		}
-		iov[0].iov_len = at;
+		iov[0] = (struct iovec){ headers, at };
 		rc = send_frame(nat, pair, iov, 1 + slice(p->l4, p->n, offset, len, iov + 1), at + len);
 	}
 	return rc;
@@ -140,7 +138,7 @@ int send_ip(struct nat *nat, unsigned pair, const struct in6_addr *from, const s
 {
 	struct outgoing packet = { from, to, protocol, ttl, l4, n, 0 };
 	unsigned char headers[PACKET_HEADERS_MAX], mac[ETH_ALEN];
-	struct iovec iov[1 + SEND_PIECES_MAX] = { { .iov_base = headers } };
+	struct iovec iov[1 + SEND_PIECES_MAX];
 	size_t at;
 
 	assert(n <= SEND_PIECES_MAX);
@@ -153,7 +151,7 @@ int send_ip(struct nat *nat, unsigned pair, const struct in6_addr *from, const s
 	at += packet_put_ip(headers + at, from, to, protocol, packet.len, ttl, 0);
 	if (at + packet.len > ETH_HLEN + (size_t)nic_mtu(nat->nic))
 		return send_fragments(nat, pair, &packet);
-	iov[0].iov_len = at;
+	iov[0] = (struct iovec){ headers, at };
 	if (n > 0)
 		memcpy(iov + 1, l4, n * sizeof *l4);
 	return send_frame(nat, pair, iov, 1 + n, at + packet.len);
@@ -163,11 +161,12 @@ int send_udp(struct nat *nat, unsigned pair, const struct net_endpoint *from, co
              const struct iovec *payload, unsigned n)
 {
 	struct udphdr header = { .uh_sport = htons(from->port), .uh_dport = htons(to->port) };
-	struct iovec l4[SEND_PIECES_MAX] = { { &header, sizeof header } };
+	struct iovec l4[SEND_PIECES_MAX];
 	size_t len = sizeof header;
 	uint32_t sum;
 
 	assert(n < SEND_PIECES_MAX);
+	l4[0] = (struct iovec){ &header, sizeof header };
 	for (unsigned i = 0; i < n; i++) {
 		l4[1 + i] = payload[i];
 		len += payload[i].iov_len;

@@ -9,9 +9,10 @@
 
 #include "plugins/net-nat/udp.h"
 
-#define UDP_BATCH 16u           /* datagrams by one recvmmsg(2) */
-#define UDP_BUDGET 64u          /* datagrams of one socket before others have their turn */
-#define UDP_DATAGRAM_MAX 65536u /* bytes; none is so long */
+#define UDP_BATCH 16u              /* datagrams by one recvmmsg(2) */
+#define UDP_BUDGET 64u             /* datagrams of one socket before others have their turn */
+#define UDP_RECEIVE_ROOM (1 << 20) /* bytes that may wait in a socket, where the kernel allows so many */
+#define UDP_DATAGRAM_MAX 65536u    /* bytes; none is so long */
 
 struct udp_published;
 

@@ -214,6 +214,7 @@ static int want_local(int fd, int family)
 int udp_publish(struct nat *nat, int fd, uint16_t guest_port, struct udp_published **out)
 {
 	struct udp_published *published = calloc(1, sizeof *published);
+	const int room = UDP_RECEIVE_ROOM;
 	socklen_t len = sizeof published->family;
 	int rc;
 
@@ -227,6 +228,7 @@ int udp_publish(struct nat *nat, int fd, uint16_t guest_port, struct udp_publish
 	rc = hash_secret_new(&published->secret);
 	if (!rc && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &published->family, &len) < 0)
 		rc = -errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* less will do as well */
 	rc = rc ? rc : want_local(fd, published->family);
 	rc = rc ? rc : sockets_add(nat->sockets, &published->source);
 	if (rc) {

@@ -323,6 +323,7 @@ static void say(struct nat *nat, const struct nic_frame *frame, const struct pac
 /* A socket that is connected to `to`, or -errno. */
 static int open_socket(struct nat *nat, const struct net_endpoint *to)
 {
+	const int room = UDP_RECEIVE_ROOM;
 	struct sockaddr_storage address;
 	const socklen_t len = net_to_sockaddr(to, &address);
 	int rc, fd = sockets_open(nat->sockets, address.ss_family, SOCK_DGRAM, 0);
@@ -331,6 +332,7 @@ static int open_socket(struct nat *nat, const struct net_endpoint *to)
 		fd = sockets_open(nat->sockets, address.ss_family, SOCK_DGRAM, 0);
 	if (fd < 0)
 		return fd;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* less will do as well */
 	rc = error_queue_open(fd, address.ss_family);
 	rc = rc ? rc : nat->host->socket_connect(nat->dev, fd, (struct sockaddr *)&address, len);
 	if (rc) {
@@ -474,7 +476,7 @@ void udp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 	size_t len;
 	int rc;
 
-	if (packet->l4 + sizeof header > frame->head_len)
+	if (packet->l4 + sizeof header > frame->head_len || !packet->target_port)
 		goto malformed;
 	memcpy(&header, frame->head + packet->l4, sizeof header);
 	len = length_of(packet, &header);

@@ -14,6 +14,19 @@
 static struct nat_guest guest;
 static struct nat_frame frame;
 
+/* All that there is to do now is done. */
+static void settle(void)
+{
+	while (nat_turn(&guest))
+		;
+}
+
+static unsigned flows(void)
+{
+	settle();
+	return flows_count(guest.nat->flows);
+}
+
 /* ---- the text ---- */
 
 static void reads(const char *text, uint8_t protocol, const char *listen_at, uint16_t guest_port)
@@ -72,6 +85,7 @@ static void what_is_no_entry_is_named(void **state)
 	is_refused("[]:8080:80", "is no address");
 	is_refused("[::1:8080:80", "is no address");
 	is_refused("224.0.0.1:8080:80", "is multicast");
+	is_refused("[fe80::1]:8080:80", "is an address of one link only");
 }
 
 /* ---- listening ---- */
@@ -269,9 +283,8 @@ static void connections_wait_while_the_guest_is_not_there(void **state)
 	nat_begin(&guest, "ipv6 = false; link = false; forward = [ \"tcp:0:80\" ];");
 	client = client_to("127.0.0.1", port_of(0));
 	assert_true(client >= 0);
-	while (nat_turn(&guest))
-		;
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	settle();
+	assert_int_equal(flows(), 0);
 	assert_int_equal(nat_reconfigure(&guest, "link = true;"), 0);
 	guest_gets_syn(&frame, NAT_GATEWAY, local_port(client), 80);
 	close(client);
@@ -310,7 +323,7 @@ static void out_of_descriptors_connections_wait_without_spinning(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	while (nat_turn(&guest))
 		assert_true(++turns < 100);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	assert_int_equal(flows(), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	nat_pass(&guest, 1000);
 	guest_gets_syn(&frame, NAT_GATEWAY, local_port(client), 80);
@@ -329,7 +342,7 @@ static void many_connections_have_a_port_each(void **state)
 		assert_true(clients[i] >= 0);
 		guest_gets_syn(&frame, NAT_GATEWAY, local_port(clients[i]), 80);
 	}
-	assert_int_equal(flows_count(guest.nat->flows), 200);
+	assert_int_equal(flows(), 200);
 	for (unsigned i = 0; i < 200; i++)
 		close(clients[i]);
 	nat_end(&guest);

@@ -60,6 +60,7 @@ static void set_address6(const char *address)
 
 	if (fd < 0)
 		return;
+	put_text("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0"); /* some hosts have none by default */
 	inet_pton(AF_INET6, address, &request.ifr6_addr);
 	(void)!ioctl(fd, SIOCSIFADDR, &request); /* namespace_has_ipv6() sees it */
 	close(fd);
@@ -79,6 +80,19 @@ static bool raise_loopback(void)
 	       set_address(fd, "lo:2", FAR_HOST_2);
 	close(fd);
 	set_address6(FAR_HOST6);
+	return done;
+}
+
+bool namespace_set_second(bool there)
+{
+	struct ifreq request = { .ifr_name = "lo:2" }; /* an alias that is down is no more */
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool done = fd >= 0;
+
+	if (done)
+		done = there ? set_address(fd, "lo:2", FAR_HOST_2) : ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+	if (fd >= 0)
+		close(fd);
 	return done;
 }
 

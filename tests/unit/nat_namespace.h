@@ -8,17 +8,19 @@
 
 #include <stdbool.h>
 
-/* On loopback's interface; what is sent to the next address of each has no route. */
+/* On loopback's interface. */
 #define FAR_HOST "198.51.100.1"
 #define FAR_HOST_2 "198.51.100.2"
 #define FAR_HOST6 "2001:db8::1"
-#define NO_ROUTE "203.0.113.1"
+#define NO_ROUTE "203.0.113.1" /* nobody's */
 
 /* Before any thread. NULL, or why not (no user namespaces, ...): a reason to skip. */
 const char *namespace_enter(void);
 /* Whether it has IPv6. */
 bool namespace_has_ipv6(void);
-/* net.ipv4.ping_group_range of the namespace. */
+/* FAR_HOST_2 goes and comes, as a network does that is unplugged. */
+bool namespace_set_second(bool there);
+/* net.ipv4.ping_group_range of the namespace. False: it cannot be set ("none" is not for a user namespace). */
 bool namespace_set_ping(bool permitted);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "plugins/net/checksum.h"
 #include "plugins/net-nat/forward.h"
 #include "plugins/net-nat/udp.h"
 #include "tests/unit/nat_namespace.h"
@@ -21,12 +22,32 @@ static struct nat_guest guest;
 static struct nat_frame frame;
 static unsigned char big[LONGEST], got[LONGEST + 1];
 
+/* All that there is to do now is done. */
+static void settle(void)
+{
+	while (nat_turn(&guest))
+		;
+}
+
+static unsigned flows(void)
+{
+	settle();
+	return flows_count(guest.nat->flows);
+}
+
+static uint64_t counter(const char *name)
+{
+	settle();
+	return nat_counter(&guest, name);
+}
+
 /* ---- a peer on the host ---- */
 
 static int peer_receive(int peer, void *bytes, size_t room, struct sockaddr_storage *from)
 {
 	socklen_t len = sizeof *from;
 
+	settle();
 	return (int)recvfrom(peer, bytes, room, MSG_DONTWAIT, (struct sockaddr *)from, &len);
 }
 
@@ -122,6 +143,34 @@ static size_t guest_gets_pieces(void)
 	return len - 8;
 }
 
+/* As the guest's IP layer would: in pieces of its MTU, without a checksum. */
+static void guest_sends_pieces(uint16_t port, const void *bytes, size_t len)
+{
+	static unsigned char l4[LONGEST + 8];
+	const struct udphdr header = { .uh_sport = htons(GUEST_PORT),
+		                       .uh_dport = htons(port),
+		                       .uh_ulen = htons((uint16_t)(len + 8)) };
+	unsigned char piece[1514];
+
+	memcpy(l4, &header, sizeof header);
+	memcpy(l4 + sizeof header, bytes, len);
+	len += sizeof header;
+	for (size_t at = 0; at < len; at += 1480) {
+		const size_t n = len - at < 1480 ? len - at : 1480;
+		const uint16_t where = htons((uint16_t)(at / 8 | (at + n < len ? IP_MF : 0)));
+		unsigned char *ip = piece + ETH_HLEN;
+		uint16_t sum = 0;
+
+		nat_put_ip(&guest, piece, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, l4 + at, n);
+		memcpy(ip + 20, l4 + at, n);
+		memcpy(ip + 6, &where, 2);
+		memcpy(ip + 10, &sum, 2);
+		sum = checksum_finish(checksum_add(0, ip, 20, 0));
+		memcpy(ip + 10, &sum, 2);
+		nat_send(&guest, piece, ETH_HLEN + 20 + n);
+	}
+}
+
 /* A flow to a peer on loopback, both of them known to each other. */
 static int talk(uint16_t *port, struct sockaddr_storage *from)
 {
@@ -141,15 +190,15 @@ static void datagrams_go_out_and_answers_come_back(void **state)
 	int peer;
 
 	(void)state;
-	nat_begin(&guest, NAT_LOOPBACK_ALLOWED);
+	nat_begin(&guest, "ipv6 = false; " NAT_LOOPBACK_ALLOWED);
 	peer = talk(&port, &from);
 	peer_answers(peer, &from, "and you", 7);
 	guest_gets(NAT_GATEWAY, port, "and you", 7);
-	assert_int_equal(flows_count(guest.nat->flows), 1);
+	assert_int_equal(flows(), 1);
 	/* The same flow, the same socket. */
 	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, NAT_GATEWAY, port, "again", 5);
 	assert_int_equal(peer_receive(peer, got, sizeof got, &from), 5);
-	assert_int_equal(flows_count(guest.nat->flows), 1);
+	assert_int_equal(flows(), 1);
 	nat_receive_none(&guest);
 	close(peer);
 	nat_end(&guest);
@@ -207,8 +256,11 @@ static void datagrams_may_be_65507_bytes_long(void **state)
 	peer_answers(peer, &from, big, sizeof big);
 	assert_int_equal(guest_gets_pieces(), sizeof big);
 	assert_memory_equal(got, big, sizeof big);
-	nat_end(&guest);
+	guest_sends_pieces(port, big, sizeof big);
+	peer_gets(peer, big, sizeof big, &from);
+	assert_int_equal(flows(), 1);
 	close(peer);
+	nat_end(&guest);
 
 	/* With a long MTU: out in one piece as well. */
 	nat_begin(&guest, "ipv6 = false; mtu = 65520; " NAT_LOOPBACK_ALLOWED);
@@ -234,8 +286,7 @@ static void many_wait_in_the_kernel_until_the_guest_has_room(void **state)
 	guest.buffers = 0;
 	for (unsigned char i = 0; i < 100; i++)
 		peer_answers(peer, &from, &i, 1);
-	while (nat_turn(&guest))
-		;
+	settle();
 	guest.buffers = 256;
 	/* Those that fitted into the buffers that were there before came; order and number are kept. */
 	for (unsigned char i = 0; i < 100; i++)
@@ -279,6 +330,7 @@ static void send_with_checksum(const char *from, const char *to, uint16_t port, 
 	unsigned char bytes[128];
 	size_t len = nat_put_ip(&guest, bytes, from, to, IPPROTO_UDP, &l4, sizeof l4);
 
+	memcpy(bytes + len - sizeof l4, &l4, sizeof l4); /* without the right one */
 	if (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
 		header.csum_start = (uint16_t)(len - sizeof l4);
 		header.csum_offset = offsetof(struct udphdr, uh_sum);
@@ -297,14 +349,14 @@ static void wrong_checksums_are_dropped_and_missing_ones_are_not(void **state)
 	peer = nat_peer(AF_INET, SOCK_DGRAM, &port);
 	send_with_checksum(NAT_GUEST, NAT_GATEWAY, port, 0x1234, 0);
 	assert_int_equal(peer_receive(peer, got, sizeof got, &from), -1);
-	assert_int_equal(nat_counter(&guest, "malformed"), 1);
+	assert_int_equal(counter("malformed"), 1);
 	send_with_checksum(NAT_GUEST, NAT_GATEWAY, port, 0, 0);
 	peer_gets(peer, "broken", 6, &from);
 	send_with_checksum(NAT_GUEST, NAT_GATEWAY, port, 0x1234, VIRTIO_NET_HDR_F_NEEDS_CSUM);
 	peer_gets(peer, "broken", 6, &from);
 	/* IPv6 has none without (RFC 8200, 8.1). */
 	send_with_checksum(NAT_GUEST6, NAT_GATEWAY6, port, 0, 0);
-	assert_int_equal(nat_counter(&guest, "malformed"), 2);
+	assert_int_equal(counter("malformed"), 2);
 	close(peer);
 	nat_end(&guest);
 }
@@ -336,10 +388,38 @@ static void what_is_denied_and_what_has_no_route_is_said_to_the_guest(void **sta
 	nat_begin(&guest, "ipv6 = false;");
 	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, NAT_GATEWAY, 9, "?", 1);
 	guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED);
-	assert_int_equal(nat_counter(&guest, "flows_denied"), 1);
+	assert_int_equal(counter("flows_denied"), 1);
 	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, NO_ROUTE, 9, "?", 1);
 	guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_NET_UNREACH);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	assert_int_equal(flows(), 0);
+	nat_end(&guest);
+}
+
+static void the_network_of_the_host_goes_away_and_comes_back(void **state)
+{
+	struct sockaddr_storage from;
+	uint16_t port = 0;
+	int peer;
+
+	(void)state;
+	nat_begin(&guest, "ipv6 = false; " NAT_LOOPBACK_ALLOWED);
+	peer = peer_at(FAR_HOST_2, &port);
+	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, FAR_HOST_2, port, "one", 3);
+	peer_gets(peer, "one", 3, &from);
+	close(peer);
+	assert_true(namespace_set_second(false));
+	for (unsigned i = 0; i < 3; i++) {
+		nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, FAR_HOST_2, port, "two", 3);
+		guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_NET_UNREACH);
+	}
+	assert_true(namespace_set_second(true));
+	peer = peer_at(FAR_HOST_2, &port);
+	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, FAR_HOST_2, port, "three", 5);
+	peer_gets(peer, "three", 5, &from);
+	peer_answers(peer, &from, "four", 4);
+	guest_gets(FAR_HOST_2, port, "four", 4);
+	nat_receive_none(&guest);
+	close(peer);
 	nat_end(&guest);
 }
 
@@ -354,7 +434,7 @@ static void new_rules_end_a_flow(void **state)
 	peer = talk(&port, &from);
 	assert_int_equal(nat_reconfigure(&guest, "policy = { default = \"deny\"; };"), 0);
 	guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	assert_int_equal(flows(), 0);
 	close(peer);
 	nat_end(&guest);
 }
@@ -369,19 +449,19 @@ static void flows_end_when_nothing_is_said_for_long(void **state)
 	nat_begin(&guest, "ipv6 = false; " NAT_LOOPBACK_ALLOWED);
 	peer = talk(&port, &from);
 	nat_pass(&guest, UDP_EXPIRY_BRIEF - 1000);
-	assert_int_equal(flows_count(guest.nat->flows), 1);
+	assert_int_equal(flows(), 1);
 	/* Answered: it is a conversation. */
 	peer_answers(peer, &from, "yes", 3);
 	guest_gets(NAT_GATEWAY, port, "yes", 3);
 	nat_pass(&guest, UDP_EXPIRY - 1000);
-	assert_int_equal(flows_count(guest.nat->flows), 1);
+	assert_int_equal(flows(), 1);
 	nat_pass(&guest, 2000);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	assert_int_equal(flows(), 0);
 	/* One without an answer is not waited for so long. */
 	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, NAT_GATEWAY, port, "hello", 5);
-	assert_int_equal(flows_count(guest.nat->flows), 1);
+	assert_int_equal(flows(), 1);
 	nat_pass(&guest, UDP_EXPIRY_BRIEF + 1000);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	assert_int_equal(flows(), 0);
 	close(peer);
 	nat_end(&guest);
 }
@@ -399,7 +479,7 @@ static void beyond_max_flows_the_idle_make_room(void **state)
 	nat_send_udp(&guest, NAT_GUEST, 2, NAT_GATEWAY, port, "2", 1);
 	nat_send_udp(&guest, NAT_GUEST, 3, NAT_GATEWAY, port, "3", 1);
 	guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH);
-	assert_int_equal(nat_counter(&guest, "flows_refused"), 1);
+	assert_int_equal(counter("flows_refused"), 1);
 	nat_pass(&guest, UDP_IDLE);
 	nat_send_udp(&guest, NAT_GUEST, 1, NAT_GATEWAY, port, "1", 1); /* so 2 is the idle one */
 	nat_send_udp(&guest, NAT_GUEST, 3, NAT_GATEWAY, port, "3", 1);
@@ -432,7 +512,7 @@ static void out_of_descriptors_only_the_new_flow_fails(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	nat_send_udp(&guest, NAT_GUEST, 1, NAT_GATEWAY, port, "1", 1);
 	guest_gets_icmp(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH);
-	assert_int_equal(nat_counter(&guest, "flows_refused"), 1);
+	assert_int_equal(counter("flows_refused"), 1);
 	nat_send_udp(&guest, NAT_GUEST, GUEST_PORT, NAT_GATEWAY, port, "2", 1);
 	peer_gets(peer, "2", 1, &from);
 	/* One that is idle gives its own away. */
@@ -455,8 +535,11 @@ static void lengths_that_are_not_true_are_malformed(void **state)
 	header.uh_ulen = htons(9);
 	nat_send_ip(&guest, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, &header, sizeof header);
 	nat_send_ip(&guest, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, &header, sizeof header - 1);
-	assert_int_equal(nat_counter(&guest, "malformed"), 3);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	header.uh_ulen = htons(8);
+	header.uh_dport = 0;
+	nat_send_ip(&guest, NAT_GUEST, NAT_GATEWAY, IPPROTO_UDP, &header, sizeof header);
+	assert_int_equal(counter("malformed"), 4);
+	assert_int_equal(flows(), 0);
 	nat_end(&guest);
 }
 
@@ -470,7 +553,7 @@ static void a_reset_ends_all_flows_in_silence(void **state)
 	nat_begin(&guest, "ipv6 = false; " NAT_LOOPBACK_ALLOWED);
 	peer = talk(&port, &from);
 	nat_reset(&guest);
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	assert_int_equal(flows(), 0);
 	peer_answers(peer, &from, "hello?", 6);
 	nat_receive_none(&guest);
 	close(peer);
@@ -525,7 +608,7 @@ static void peers_of_a_published_port_are_told_apart(void **state)
 	nat_send_udp(&guest, NAT_GUEST, 5353, NAT_GATEWAY, seen_one, "to one", 6);
 	peer_gets(one, "to one", 6, &from);
 	assert_int_equal(((struct sockaddr_in *)&from)->sin_addr.s_addr, inet_addr("127.0.0.1"));
-	assert_int_equal(flows_count(guest.nat->flows), 2);
+	assert_int_equal(flows(), 2);
 	close(one);
 	close(two);
 	nat_end(&guest);
@@ -578,7 +661,7 @@ static void peers_cannot_take_all_flows(void **state)
 		peer_writes(peers[i], "127.0.0.1", port, "x", 1);
 		assert_int_equal(guest_hears(NAT_GATEWAY, "x", 1), ports[i]);
 	}
-	assert_int_equal(flows_count(guest.nat->flows), 4);
+	assert_int_equal(flows(), 4);
 	for (unsigned i = 0; i < 5; i++)
 		close(peers[i]);
 	nat_end(&guest);
@@ -594,9 +677,8 @@ static void datagrams_for_a_guest_that_is_not_there_are_gone(void **state)
 	port = published_port();
 	peer = peer_at("127.0.0.1", &peer_port);
 	peer_writes(peer, "127.0.0.1", port, "x", 1);
-	while (nat_turn(&guest))
-		;
-	assert_int_equal(flows_count(guest.nat->flows), 0);
+	settle();
+	assert_int_equal(flows(), 0);
 	assert_int_equal(nat_reconfigure(&guest, "link = true;"), 0);
 	peer_writes(peer, "127.0.0.1", port, "y", 1);
 	guest_hears(NAT_GATEWAY, "y", 1);
@@ -616,6 +698,7 @@ int main(void)
 		cmocka_unit_test(wrong_checksums_are_dropped_and_missing_ones_are_not),
 		cmocka_unit_test(a_port_that_nobody_has_is_unreachable),
 		cmocka_unit_test(what_is_denied_and_what_has_no_route_is_said_to_the_guest),
+		cmocka_unit_test(the_network_of_the_host_goes_away_and_comes_back),
 		cmocka_unit_test(new_rules_end_a_flow),
 		cmocka_unit_test(flows_end_when_nothing_is_said_for_long),
 		cmocka_unit_test(beyond_max_flows_the_idle_make_room),
