@@ -113,7 +113,7 @@ static size_t frame_len(const struct tcp_flow *f, size_t want)
 		return f->mss;
 	if (want > SEGMENTED_MOST)
 		want = SEGMENTED_MOST;
-	return want - want % f->mss;
+	return want < f->mss ? f->mss : want - want % f->mss;
 }
 
 /*
