@@ -21,7 +21,15 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
-	plugins/net-nat/tcp.c plugins/net-nat/tcp.h \
+	plugins/net-nat/tcp.c plugins/net-nat/tcp.h plugins/net-nat/tcp-flow.h \
+	plugins/net-nat/tcp-end.c \
+	plugins/net-nat/tcp-names.c \
+	plugins/net-nat/tcp-open.c \
+	plugins/net-nat/tcp-receive.c \
+	plugins/net-nat/tcp-segment.c plugins/net-nat/tcp-segment.h \
+	plugins/net-nat/tcp-state.c plugins/net-nat/tcp-state.h \
+	plugins/net-nat/tcp-transmit.c \
+	plugins/net-nat/tcp-unacked.c plugins/net-nat/tcp-unacked.h \
 	plugins/net-nat/timeout.c plugins/net-nat/timeout.h \
 	plugins/net-nat/udp.c plugins/net-nat/udp.h plugins/net-nat/udp-flow.h \
 	plugins/net-nat/udp-publish.c \
@@ -122,3 +130,15 @@ tests_unit_nat_name_check_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_host_address_test_SOURCES = tests/unit/nat_host_address_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_host_address_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_host_address_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
+NAT_TCP_GUEST = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h
+if HAVE_CMOCKA
+NET_NAT_TCP_TESTS = \
+	tests/unit/nat_tcp_test
+check_PROGRAMS += $(NET_NAT_TCP_TESTS)
+TESTS += $(NET_NAT_TCP_TESTS)
+endif
+tests_unit_nat_tcp_test_SOURCES = tests/unit/nat_tcp_test.c $(NAT_TCP_GUEST)
+tests_unit_nat_tcp_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_tcp_test_LDADD = $(NET_NAT_TEST_WITH)
