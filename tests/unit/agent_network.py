@@ -57,7 +57,7 @@ class Box(A.Agent):
 def networked(more="", files=None):
     def wrap(f):
         def run(agent, c):
-            if subprocess.call(["unshare", "-Urnm", "--uts", "sh", "-c", "ip link add a type veth peer name b"],
+            if subprocess.call(["unshare", "-Urnm", "--uts", "sh", "-c", "ip link add net0 type veth peer name far0"],
                                stderr=subprocess.DEVNULL):
                 raise Skip("it takes user namespaces and ip(8)")
             box = Box(more, files)
