@@ -109,11 +109,53 @@ json_t *json_loads(const char *input, size_t flags, json_error_t *error)
 	return lib_json_loads ? lib_json_loads(input, flags, error) : NULL;
 }
 
+json_t *json_loadb(const char *buffer, size_t buflen, size_t flags, json_error_t *error)
+{
+	JANSSON(json_loadb);
+
+	return lib_json_loadb ? lib_json_loadb(buffer, buflen, flags, error) : NULL;
+}
+
 json_t *json_object_get(const json_t *object, const char *key)
 {
 	JANSSON(json_object_get);
 
 	return lib_json_object_get ? lib_json_object_get(object, key) : NULL;
+}
+
+void *json_object_iter(json_t *object)
+{
+	JANSSON(json_object_iter);
+
+	return lib_json_object_iter ? lib_json_object_iter(object) : NULL;
+}
+
+void *json_object_iter_next(json_t *object, void *iter)
+{
+	JANSSON(json_object_iter_next);
+
+	return lib_json_object_iter_next ? lib_json_object_iter_next(object, iter) : NULL;
+}
+
+const char *json_object_iter_key(void *iter)
+{
+	JANSSON(json_object_iter_key);
+
+	return lib_json_object_iter_key ? lib_json_object_iter_key(iter) : "";
+}
+
+json_t *json_object_iter_value(void *iter)
+{
+	JANSSON(json_object_iter_value);
+
+	return lib_json_object_iter_value ? lib_json_object_iter_value(iter) : NULL;
+}
+
+size_t json_object_size(const json_t *object)
+{
+	JANSSON(json_object_size);
+
+	return lib_json_object_size ? lib_json_object_size(object) : 0;
 }
 
 size_t json_array_size(const json_t *array)

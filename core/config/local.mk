@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 noinst_LIBRARIES += core/config/libconfig.a
-core_config_libconfig_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS)
+core_config_libconfig_a_CFLAGS = $(AM_CFLAGS) $(CONFIG_CFLAGS) $(JSON_CFLAGS)
 core_config_libconfig_a_SOURCES = \
 	core/config/config.c core/config/config.h \
 	core/config/folder.c core/config/folder.h \
 	core/config/keys.c core/config/keys.h \
 	core/config/read.c core/config/read.h \
 	core/config/source.c core/config/source.h \
-	core/config/value.c core/config/value.h
+	core/config/value.c core/config/value.h \
+	core/config/value-json.c core/config/value-json.h
 
 if HAVE_CMOCKA
 CONFIG_TESTS = tests/unit/config_test tests/unit/config_hostile_test tests/unit/keys_test

@@ -59,6 +59,7 @@ struct flow {
 	/* flow.c's. */
 	struct flow *next;
 	uint64_t hash;
+	uint64_t counted; /* of both kinds of bytes: what its rule has already */
 	LIST_ENTRY(flow) all;
 };
 
@@ -68,7 +69,8 @@ void flows_free(struct flows *flows);
 struct flow *flows_find(const struct flows *flows, const struct flow_key *key);
 /*
  * Judges a first packet (policy_judge(), real target filled in by nat_real_target()), counts and logs it. 0: allowed,
- * *flow's key, real, verdict are filled in; -EACCES: denied (the caller tells the guest); -EMFILE: max_flows reached.
+ * *flow's nat, key, real, verdict are filled in; -EACCES: denied (the caller tells the guest); -EMFILE: max_flows
+ * reached, and no UDP flow was idle long enough to end in its place (udp_make_room()).
  */
 int flow_begin(struct nat *nat, const struct flow_key *key, struct flow *flow);
 /* The same for what came by a published port: nothing is judged. 0 or -EMFILE. */
@@ -83,6 +85,10 @@ void flows_remove(struct flows *flows, struct flow *flow);
 void flows_judge_again(struct flows *flows);
 /* All end without a word: reset, link down. */
 void flows_drop_all(struct flows *flows);
+/* Adds what live flows have carried so far to their rules: before somebody looks at those. */
+void flows_settle(struct flows *flows);
+/* One that could not be opened for want of descriptors or memory: counted, and logged now and then. */
+void flow_refused(struct nat *nat, const struct flow_key *key, int error);
 unsigned flows_count(const struct flows *flows);
 /* For info: calls for each, in no order. */
 void flows_each(const struct flows *flows, void (*each)(void *ctx, const struct flow *flow), void *ctx);

@@ -4,7 +4,7 @@
  *
  * So rules see ports of every packet, and no rule can be got round by fragments. Overlapping pieces end their packet
  * (RFC 5722, and for IPv4 as well). At most FRAGMENT_PACKETS are being put together, of FRAGMENT_BYTES in all, for
- * FRAGMENT_SECONDS; the oldest goes first. A whole packet goes to nat_frame() in a buffer of ours. Home loop.
+ * FRAGMENT_SECONDS; the oldest goes first. A whole packet goes to nat_whole_packet() in a buffer of ours. Home loop.
  */
 #ifndef CAPSA_NAT_FRAGMENT_H
 #define CAPSA_NAT_FRAGMENT_H

@@ -18,6 +18,7 @@ enum icmp_error {
 	ICMP_ERROR_HOST_UNREACHABLE, /* EHOSTUNREACH, time-outs: 3/1, 1/3 */
 	ICMP_ERROR_PORT_UNREACHABLE, /* ECONNREFUSED of UDP: 3/3, 1/4 */
 	ICMP_ERROR_TOO_BIG,          /* EMSGSIZE: 3/4, 2/0, with `mtu` */
+	ICMP_ERROR_PROTOCOL,         /* a protocol that is not translated: 3/2, 4/1 */
 };
 
 /* About the packet that begins at head + packet->l3; at most head_len bytes of it are quoted. */

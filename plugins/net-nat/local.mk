@@ -4,6 +4,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/arrive.c \
 	plugins/net-nat/dns.c plugins/net-nat/dns.h \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
+	plugins/net-nat/error-queue.c plugins/net-nat/error-queue.h \
 	plugins/net-nat/flow.c plugins/net-nat/flow.h \
 	plugins/net-nat/forward.c plugins/net-nat/forward.h \
 	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
@@ -14,16 +15,83 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/names.c plugins/net-nat/names.h \
 	plugins/net-nat/net-nat.c \
 	plugins/net-nat/options.c plugins/net-nat/options.h \
-	plugins/net-nat/policy.c plugins/net-nat/policy.h \
+	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
+	plugins/net-nat/policy-read.c \
+	plugins/net-nat/name-check.c plugins/net-nat/name-check.h \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
 	plugins/net-nat/tcp.c plugins/net-nat/tcp.h \
 	plugins/net-nat/timeout.c plugins/net-nat/timeout.h \
-	plugins/net-nat/udp.c plugins/net-nat/udp.h \
+	plugins/net-nat/udp.c plugins/net-nat/udp.h plugins/net-nat/udp-flow.h \
+	plugins/net-nat/udp-publish.c \
 	plugins/net-nat/upstream.c plugins/net-nat/upstream.h
 
 plugin_LTLIBRARIES += plugins/net-nat/net-nat.la
 plugins_net_nat_net_nat_la_SOURCES = $(NET_NAT_SOURCES)
 plugins_net_nat_net_nat_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_net_nat_net_nat_la_LIBADD = plugins/net/libnet.la -lresolv
+
+# Its tests are the guest's side of the card: tests/unit/nat_guest.h, linked with the plugin's own objects.
+NET_NAT_TEST_WITH = tests/unit/libnet-nat-test.a core/config/libconfig.a $(UNIT_LIBS) $(CONFIG_LIBS) -lresolv
+if HAVE_CMOCKA
+check_LIBRARIES += tests/unit/libnet-nat-test.a
+NET_NAT_TESTS = \
+	tests/unit/nat_arrive_test \
+	tests/unit/nat_card_test \
+	tests/unit/nat_fragment_test \
+	tests/unit/nat_gateway_test \
+	tests/unit/net_nic_test
+check_PROGRAMS += $(NET_NAT_TESTS)
+TESTS += $(NET_NAT_TESTS)
+endif
+tests_unit_libnet_nat_test_a_SOURCES = tests/unit/nat_guest.c tests/unit/nat_guest.h tests/unit/nat_host.c tests/unit/nat_host.h \
+	$(NET_SOURCES) $(NET_NAT_SOURCES)
+tests_unit_libnet_nat_test_a_CFLAGS = $(UNIT_CFLAGS)
+
+tests_unit_nat_card_test_SOURCES = tests/unit/nat_card_test.c
+tests_unit_nat_card_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_card_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_arrive_test_SOURCES = tests/unit/nat_arrive_test.c
+tests_unit_nat_arrive_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_arrive_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_fragment_test_SOURCES = tests/unit/nat_fragment_test.c
+tests_unit_nat_fragment_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_fragment_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_gateway_test_SOURCES = tests/unit/nat_gateway_test.c
+tests_unit_nat_gateway_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_gateway_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_net_nic_test_SOURCES = tests/unit/net_nic_test.c
+tests_unit_net_nic_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_nic_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Flows, UDP, ping, published ports: in a network namespace of their own (tests/unit/nat_namespace.h).
+if HAVE_CMOCKA
+NET_NAT_FLOW_TESTS = \
+	tests/unit/nat_options_test \
+	tests/unit/nat_flow_test \
+	tests/unit/nat_udp_test \
+	tests/unit/nat_echo_test \
+	tests/unit/nat_forward_test \
+	tests/unit/nat_rate_test
+check_PROGRAMS += $(NET_NAT_FLOW_TESTS)
+TESTS += $(NET_NAT_FLOW_TESTS)
+endif
+tests_unit_nat_options_test_SOURCES = tests/unit/nat_options_test.c
+tests_unit_nat_options_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_options_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_flow_test_SOURCES = tests/unit/nat_flow_test.c
+tests_unit_nat_flow_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_flow_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_udp_test_SOURCES = tests/unit/nat_udp_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_udp_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_udp_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_echo_test_SOURCES = tests/unit/nat_echo_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_echo_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_echo_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_forward_test_SOURCES = tests/unit/nat_forward_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_forward_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_forward_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
+tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)

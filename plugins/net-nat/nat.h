@@ -72,6 +72,9 @@ struct nat {
 	struct in6_addr gateway6, guest6;  /* prefix::1, prefix::2 (DHCPv6's; the guest may have more) */
 	struct in6_addr gateway_link_local;
 	struct in6_addr guest6_seen; /* the last address in the prefix that it sent from; at first guest6 */
+	uint32_t fragment_id;        /* send.c's: of the last packet that went to the guest in pieces */
+	uint64_t icmp_errors_since;  /* icmp-error.c's: when the second began, and how many are left of it */
+	unsigned icmp_errors_left;
 
 	struct nic *nic;
 	struct timeouts *timeouts;
@@ -117,8 +120,10 @@ struct in6_addr nat_gateway_for(const struct nat *nat, const struct in6_addr *a)
 /* The guest's. */
 struct in6_addr nat_guest_for(const struct nat *nat, const struct in6_addr *a);
 
-/* arrive.c: a frame, and the end of a batch of them (nic.h). Also for packets that fragment.h put together. */
+/* arrive.c: a frame, and the end of a batch of them (nic.h). */
 void nat_frame(void *ctx, const struct nic_frame *frame);
+/* A packet that fragment.h put together: its pieces have been counted, and it must not be one itself. */
+void nat_whole_packet(struct nat *nat, const struct nic_frame *frame);
 void nat_batch_end(void *ctx);
 void nat_room(void *ctx, unsigned pair);
 

@@ -183,6 +183,7 @@ static int activate(void *self, uint64_t features)
 	nic_activate(nat->nic, features);
 	nic_set_link(nat->nic, nat->options.link);
 	gateway_begin(nat);
+	forwards_resume(nat->forwards);
 	nic_flush(nat->nic);
 	return 0;
 }
@@ -217,6 +218,7 @@ static int set_link(struct nat *nat, bool up)
 		forget(nat);
 	nat->options.link = up;
 	nic_set_link(nat->nic, up);
+	forwards_resume(nat->forwards);
 	return 0;
 }
 

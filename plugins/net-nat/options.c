@@ -1,15 +1,420 @@
 /* SPDX-License-Identifier: MIT */
-/* options.c - see options.h. To be written. */
+/*
+ * options.c - see options.h. The core has checked types, limits and choices; what is left are addresses, names and
+ * what stands inside of lists and groups. Rules of `policy` are policy.c's to read.
+ */
 #include "plugins/net-nat/options.h"
 
-const struct capsa_key net_nat_keys[] = { { .name = NULL } };
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
-int options_read(struct options *options, const struct capsa_value *values, size_t n, char *cause, size_t size)
+#include "plugins/net-nat/dns.h"
+#include "plugins/net-nat/forward.h"
+#include "plugins/net-nat/names.h"
+#include "plugins/net-nat/policy.h"
+
+enum key {
+	KEY_MAC,
+	KEY_MTU,
+	KEY_QUEUES,
+	KEY_OFFLOADS,
+	KEY_LINK,
+	KEY_SUBNET,
+	KEY_IPV6,
+	KEY_SUBNET6,
+	KEY_HOST_NAME,
+	KEY_FORWARD,
+	KEY_KEEP_SOURCE,
+	KEY_DNS,
+	KEY_SEARCH,
+	KEY_HOSTS_FILE,
+	KEY_POLICY,
+	KEY_MAX_FLOWS,
+	KEY_RATE,
+	N_KEYS,
+};
+
+#define IPV4_BITS 96u /* of a mapped address, in front of its own (address.h) */
+#define SUBNET_BITS_MIN 8u
+#define SUBNET_BITS_MAX 30u /* network, gateway, guest, broadcast */
+#define SUBNET6_BITS 64u    /* what SLAAC wants (RFC 4862) */
+#define HOST_NAME_MAX_LEN 63u
+#define RATE_MIN 1024u
+#define RATE_MAX (INT64_C(1) << 40)
+
+const struct capsa_key net_nat_keys[] = {
+	[KEY_MAC] = { .name = "mac",
+	              .type = CAPSA_TYPE_STRING,
+	              .unique = true,
+	              .help = "the guest's hardware address, as in \"52:54:00:12:34:56\" (without it: one that "
+	                      "belongs to the machine's name)" },
+	[KEY_MTU] = { .name = "mtu",
+	              .type = CAPSA_TYPE_INT,
+	              .default_text = "1500",
+	              .min = NIC_MTU_MIN,
+	              .max = NIC_MTU_MAX,
+	              .help = "bytes of the longest packet; 65520 is the fastest between guest and host" },
+	[KEY_QUEUES] = { .name = "queues",
+	                 .type = CAPSA_TYPE_INT,
+	                 .default_text = "0",
+	                 .min = 0,
+	                 .max = NIC_PAIRS_MAX,
+	                 .help = "pairs of queues; 0: one a vCPU, at most 4" },
+	[KEY_OFFLOADS] = { .name = "offloads",
+	                   .type = CAPSA_TYPE_BOOL,
+	                   .default_text = "true",
+	                   .help = "checksums and segmentation are left to capsa; false: for drivers that cannot" },
+	[KEY_LINK] = { .name = "link",
+	               .type = CAPSA_TYPE_BOOL,
+	               .default_text = "true",
+	               .flags = CAPSA_KEY_LIVE,
+	               .help = "the cable is in" },
+	[KEY_SUBNET] = { .name = "subnet",
+	                 .type = CAPSA_TYPE_STRING,
+	                 .default_text = "10.0.2.0/24",
+	                 .help = "the guest's IPv4 network: its first address is the gateway's, its second the "
+	                         "guest's" },
+	[KEY_IPV6] = { .name = "ipv6",
+	               .type = CAPSA_TYPE_BOOL,
+	               .default_text = "true",
+	               .help = "the guest has IPv6 as well" },
+	[KEY_SUBNET6] = { .name = "subnet6",
+	                  .type = CAPSA_TYPE_STRING,
+	                  .default_text = "fd00:ca:b5a::/64",
+	                  .help = "the guest's IPv6 network, a /64" },
+	[KEY_HOST_NAME] = { .name = "host_name",
+	                    .type = CAPSA_TYPE_STRING,
+	                    .help = "the name that DHCP gives the guest (without it: the machine's)" },
+	[KEY_FORWARD] = { .name = "forward",
+	                  .type = CAPSA_TYPE_LIST,
+	                  .help = "published ports, each \"[tcp:|udp:][ADDRESS:]PORT:GUEST_PORT\"; no address: "
+	                          "127.0.0.1; port 0: any that is free" },
+	[KEY_KEEP_SOURCE] = { .name = "keep_source",
+	                      .type = CAPSA_TYPE_BOOL,
+	                      .default_text = "false",
+	                      .help = "the guest sees who connects to a published port; false: it sees the gateway" },
+	[KEY_DNS] = { .name = "dns",
+	              .type = CAPSA_TYPE_LIST,
+	              .help = "name servers to ask, each \"ADDRESS\", \"ADDRESS:PORT\" or \"[ADDRESS]:PORT\" (without "
+	                      "it: those of the host's resolv.conf)" },
+	[KEY_SEARCH] = { .name = "search",
+	                 .type = CAPSA_TYPE_LIST,
+	                 .help = "domains in which the guest looks for short names (without it: the host's)" },
+	[KEY_HOSTS_FILE] = { .name = "hosts_file",
+	                     .type = CAPSA_TYPE_BOOL,
+	                     .default_text = "false",
+	                     .help = "names in the host's /etc/hosts are known to the guest" },
+	[KEY_POLICY] = { .name = "policy",
+	                 .type = CAPSA_TYPE_GROUP,
+	                 .flags = CAPSA_KEY_LIVE,
+	                 .help = "what the guest may reach: default, rules, check_names (without it: the internet, but "
+	                         "nothing of the host, no link-local and no metadata address)" },
+	[KEY_MAX_FLOWS] = { .name = "max_flows",
+	                    .type = CAPSA_TYPE_INT,
+	                    .default_text = "16384",
+	                    .min = 1,
+	                    .max = 1 << 20,
+	                    .help = "connections and conversations at a time; each takes a file descriptor" },
+	[KEY_RATE] = { .name = "rate",
+	               .type = CAPSA_TYPE_GROUP,
+	               .help = "bytes a second: { in = \"10M\"; out = \"1M\"; }, to and from the guest; 0: no limit" },
+	[N_KEYS] = { .name = NULL },
+};
+
+struct cause {
+	char *text;
+	size_t size;
+};
+
+CAPSA_PRINTF(2, 3)
+static int refuse(const struct cause *cause, const char *fmt, ...)
 {
-	(void)options;
-	(void)values;
-	(void)n;
-	(void)cause;
-	(void)size;
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(cause->text, cause->size, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static bool is_given(const struct capsa_value *value)
+{
+	return value->type != CAPSA_TYPE_NONE;
+}
+
+/* ---- the card ---- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool take_mac(const char *text, unsigned char mac[ETH_ALEN])
+{
+	for (unsigned i = 0; i < ETH_ALEN; i++) {
+		int high = hex_digit(text[0]);
+		int low = high < 0 ? -1 : hex_digit(text[1]);
+
+		if (low < 0 || text[2] != (i + 1 < ETH_ALEN ? ':' : '\0'))
+			return false;
+		mac[i] = (unsigned char)(high << 4 | low);
+		text += 3;
+	}
+	return true;
+}
+
+static int read_mac(const struct cause *cause, const struct capsa_value *value, struct options *options)
+{
+	static const unsigned char none[ETH_ALEN];
+
+	options->has_mac = is_given(value);
+	if (!options->has_mac)
+		return 0;
+	if (!take_mac(value->string, options->mac))
+		return refuse(cause,
+		              "mac \"%.40s\" is no hardware address; write six bytes, as in \"52:54:00:12:34:56\"",
+		              value->string);
+	if (options->mac[0] & 1 || memcmp(options->mac, none, ETH_ALEN) == 0)
+		return refuse(cause, "mac \"%s\" is no address of one card; choose one whose first byte is 02 or 52",
+		              value->string);
 	return 0;
+}
+
+/* ---- addresses and names ---- */
+
+static bool is_subnet(const struct net_prefix *p)
+{
+	const struct in6_addr *a = &p->address;
+
+	return !net_is_loopback(a) && !net_is_link_local(a) && !net_is_multicast(a) && !net_is_unspecified(a);
+}
+
+static int read_subnets(const struct cause *cause, const struct capsa_value *values, struct options *options)
+{
+	const char *four = values[KEY_SUBNET].string, *six = values[KEY_SUBNET6].string;
+	struct net_prefix *p = &options->subnet;
+
+	if (net_prefix_parse(four, p) < 0 || !net_is_ipv4(&p->address))
+		return refuse(cause, "subnet \"%.64s\" is no IPv4 network; write one as \"10.0.2.0/24\"", four);
+	if (p->bits < IPV4_BITS + SUBNET_BITS_MIN || p->bits > IPV4_BITS + SUBNET_BITS_MAX)
+		return refuse(cause, "subnet \"%s\" is too %s; /%u to /%u are possible", four,
+		              p->bits > IPV4_BITS + SUBNET_BITS_MAX ? "small" : "large", SUBNET_BITS_MIN,
+		              SUBNET_BITS_MAX);
+	if (!is_subnet(p))
+		return refuse(cause, "subnet \"%s\" has another meaning; choose a private one, as \"192.168.77.0/24\"",
+		              four);
+	p = &options->subnet6;
+	if (net_prefix_parse(six, p) < 0 || net_is_ipv4(&p->address) || p->bits != SUBNET6_BITS)
+		return refuse(cause,
+		              "subnet6 \"%.64s\" is no IPv6 network of 64 bits; write one as \"fd00:1:2:3::/64\"", six);
+	if (!is_subnet(p))
+		return refuse(cause, "subnet6 \"%s\" has another meaning; choose a private one, as \"fd00:1:2:3::/64\"",
+		              six);
+	return 0;
+}
+
+/* Letters, digits and hyphens between dots (RFC 1123, 2.1). */
+static int read_host_name(const struct cause *cause, const struct capsa_value *value, struct options *options)
+{
+	const char *name = is_given(value) ? value->string : NULL;
+	char normal[POLICY_NAME_MAX];
+
+	options->host_name = name;
+	if (!name)
+		return 0;
+	if (strlen(name) > HOST_NAME_MAX_LEN)
+		return refuse(cause, "host_name has %zu bytes; at most %u are possible", strlen(name),
+		              HOST_NAME_MAX_LEN);
+	if (!name[0] || names_normal(name, normal, sizeof normal) < 0 ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != strlen(name))
+		return refuse(cause, "host_name \"%s\" is none; use letters, digits, hyphens and dots between them",
+		              name);
+	return 0;
+}
+
+/* The text of item i, or NULL with the cause. */
+static const char *item_text(const struct cause *cause, const struct capsa_value *list, size_t i, const char *key,
+                             const char *example)
+{
+	if (list->items[i].type == CAPSA_TYPE_STRING)
+		return list->items[i].string;
+	refuse(cause, "%s: each entry is a text in quotes, as \"%s\"", key, example);
+	return NULL;
+}
+
+/* "1.2.3.4", "1.2.3.4:53", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53". */
+static bool take_server(const char *text, struct net_endpoint *out)
+{
+	char address[NET_ENDPOINT_TEXT];
+	const char *port = NULL;
+	const char *end = text + strlen(text);
+	unsigned long n = 0;
+
+	if (text[0] == '[') {
+		end = strchr(++text, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return false;
+		port = end[1] ? end + 2 : NULL;
+	} else if (strchr(text, ':') && strchr(text, ':') == strrchr(text, ':')) {
+		end = strchr(text, ':');
+		port = end + 1;
+	}
+	if ((size_t)(end - text) >= sizeof address)
+		return false;
+	memcpy(address, text, (size_t)(end - text));
+	address[end - text] = '\0';
+	if (net_address_parse(address, &out->address) < 0)
+		return false;
+	out->port = DNS_PORT;
+	if (!port)
+		return true;
+	if (!*port || strlen(port) > 5)
+		return false;
+	for (; *port; port++) {
+		if (*port < '0' || *port > '9')
+			return false;
+		n = n * 10 + (unsigned long)(*port - '0');
+	}
+	out->port = (uint16_t)n;
+	return n > 0 && n <= UINT16_MAX;
+}
+
+static int read_dns(const struct cause *cause, const struct capsa_value *value, struct options *options)
+{
+	for (size_t i = 0; i < value->n_items; i++) {
+		const char *text = item_text(cause, value, i, "dns", "192.0.2.53");
+		struct net_endpoint *server;
+
+		if (!text)
+			return -EINVAL;
+		if (i == OPTIONS_DNS_MAX)
+			return refuse(cause, "dns has %zu servers; at most %u are possible", value->n_items,
+			              OPTIONS_DNS_MAX);
+		server = &options->dns[i];
+		if (!take_server(text, server) || net_is_multicast(&server->address) ||
+		    net_is_unspecified(&server->address))
+			return refuse(cause,
+			              "dns: \"%.64s\" is no name server; write its address, as \"192.0.2.53\", "
+			              "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"",
+			              text);
+		options->n_dns++;
+	}
+	return 0;
+}
+
+static int read_search(const struct cause *cause, const struct capsa_value *value, struct options *options)
+{
+	options->has_search = is_given(value);
+	for (size_t i = 0; i < value->n_items; i++) {
+		const char *text = item_text(cause, value, i, "search", "example.com");
+		char normal[POLICY_NAME_MAX];
+
+		if (!text)
+			return -EINVAL;
+		if (i == OPTIONS_SEARCH_MAX)
+			return refuse(cause, "search has %zu domains; at most %u are possible", value->n_items,
+			              OPTIONS_SEARCH_MAX);
+		if (!text[0] || names_normal(text, normal, sizeof normal) < 0)
+			return refuse(cause, "search: \"%.64s\" is no domain; write one as \"example.com\"", text);
+		options->search[options->n_search++] = text;
+	}
+	return 0;
+}
+
+static int read_forward(const struct cause *cause, const struct capsa_value *value, struct options *options)
+{
+	options->forward = is_given(value) ? value : NULL;
+	if (value->n_items > FORWARDS_MAX)
+		return refuse(cause, "forward has %zu ports; at most %u are possible", value->n_items, FORWARDS_MAX);
+	for (size_t i = 0; i < value->n_items; i++) {
+		const char *text = item_text(cause, value, i, "forward", "tcp:127.0.0.1:8080:80");
+		struct forward forward;
+
+		if (!text || forward_parse(text, &forward, cause->text, cause->size) < 0)
+			return -EINVAL;
+		if (!net_is_ipv4(&forward.listen.address) && !options->ipv6)
+			return refuse(cause,
+			              "forward \"%.80s\" is IPv6, and the guest has none; leave out ipv6 = false",
+			              text);
+	}
+	return 0;
+}
+
+/* ---- rate ---- */
+
+/* As the core reads CAPSA_TYPE_SIZE: what stands inside of a group it leaves as it was found. */
+static bool take_size(const struct capsa_value *value, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	const char *p = value->string, *unit;
+	uint64_t n = 0;
+
+	if (value->type == CAPSA_TYPE_INT) {
+		*out = (uint64_t)value->integer;
+		return value->integer >= 0;
+	}
+	if (value->type != CAPSA_TYPE_STRING || *p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9'; p++)
+		if (__builtin_mul_overflow(n, 10u, &n) || __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
+			return false;
+	if (*p) {
+		unit = strchr(units, *p >= 'a' && *p <= 'z' ? *p - 0x20 : *p);
+		if (!unit || p[1] || __builtin_mul_overflow(n, UINT64_C(1) << 10 * (unit - units + 1), &n))
+			return false;
+	}
+	*out = n;
+	return true;
+}
+
+static int read_rate(const struct cause *cause, const struct capsa_value *value, struct options *options)
+{
+	for (size_t i = 0; i < value->n_items; i++) {
+		const struct capsa_value *item = &value->items[i];
+		const bool in = strcmp(item->name, "in") == 0;
+		uint64_t *rate = in ? &options->rate_in : &options->rate_out;
+
+		if (!in && strcmp(item->name, "out") != 0)
+			return refuse(cause, "rate has no \"%.40s\"; \"in\" and \"out\" are possible", item->name);
+		if (!take_size(item, rate))
+			return refuse(cause, "rate: %s is no size; write bytes a second, as \"10M\"", item->name);
+		if (*rate && (*rate < RATE_MIN || *rate > (uint64_t)RATE_MAX))
+			return refuse(cause, "rate: %s is too %s; \"1K\" to \"1T\" a second are possible, 0: no limit",
+			              item->name, *rate < RATE_MIN ? "low" : "high");
+	}
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+int options_read(struct options *options, const struct capsa_value *values, size_t n, char *text, size_t size)
+{
+	const struct cause cause = { .text = text, .size = size };
+	int rc;
+
+	if (n != N_KEYS)
+		return refuse(&cause, "%zu values for %u keys", n, (unsigned)N_KEYS);
+	*options = (struct options){
+		.mtu = (uint16_t)values[KEY_MTU].integer,
+		.queues = (unsigned)values[KEY_QUEUES].integer,
+		.offloads = values[KEY_OFFLOADS].boolean,
+		.link = values[KEY_LINK].boolean,
+		.ipv6 = values[KEY_IPV6].boolean,
+		.keep_source = values[KEY_KEEP_SOURCE].boolean,
+		.hosts_file = values[KEY_HOSTS_FILE].boolean,
+		.policy = is_given(&values[KEY_POLICY]) ? &values[KEY_POLICY] : NULL,
+		.max_flows = (unsigned)values[KEY_MAX_FLOWS].integer,
+	};
+	rc = read_mac(&cause, &values[KEY_MAC], options);
+	rc = rc ? rc : read_subnets(&cause, values, options);
+	rc = rc ? rc : read_host_name(&cause, &values[KEY_HOST_NAME], options);
+	rc = rc ? rc : read_forward(&cause, &values[KEY_FORWARD], options);
+	rc = rc ? rc : read_dns(&cause, &values[KEY_DNS], options);
+	rc = rc ? rc : read_search(&cause, &values[KEY_SEARCH], options);
+	return rc ? rc : read_rate(&cause, &values[KEY_RATE], options);
 }

@@ -10,16 +10,20 @@
  * none decides, `default` does. Matchers: cidr, ip, port, ports = "6660-6669" (or a list "80,443,8000-8100"), protocol
  * ("tcp", "udp", "icmp"), domain, group = "private" | "loopback" | "link-local" | "metadata" | "host" | "multicast".
  *
- * GROUND RULES, which only a rule that names the thing (ip, cidr, group) can lift, never `default` nor a bare domain or
- * port:
+ * GROUND RULES, which only a rule that asks for the thing can lift, never `default` nor a bare domain or port:
  *   - addresses of the host itself (loopback, any interface, the gateway's address as a way there), link-local,
- * metadata (169.254.169.254, fd00:ec2::254, 100.100.100.200), unspecified, multicast, broadcast are denied; for IPv6
- * forms that carry an IPv4 address inside (address.h) that one is judged as well;
+ *     metadata (169.254.169.254, fd00:ec2::254, 100.100.100.200), unspecified, multicast, broadcast are denied. For
+ * IPv6 forms that carry an IPv4 address inside (address.h) that one is judged as well;
  *   - a domain rule counts only for addresses that our resolver gave this guest for a name that the rule matches,
- * within its time (names.h), and not for private, loopback, link-local, metadata or host addresses, unless the same
- * rule has an ip, cidr or group that matches, too (rebinding).
+ *     within its time (names.h), and not for private, loopback, link-local, metadata or host addresses, unless the same
+ *     rule asks for these, too (rebinding).
+ * A rule asks for a thing by its group, by the very address (`ip`, or a cidr of one address), or by a cidr that lies
+ * within it: 127.0.0.0/8 is loopback, 0.0.0.0/0 or 10.0.0.0/8 does not open the host's own address in it.
+ *
  * "*.example.com" matches names below example.com, not itself. Names are compared in wire form (IDNA: xn--), ASCII case
- * does not matter, nor a trailing dot.
+ * does not matter, nor a trailing dot. A rule that denies a domain denies addresses that were learned for it, which
+ * other names may have, too; with no other matcher, the resolver refuses the name. Ports match TCP and UDP only; "icmp"
+ * is ICMP and ICMPv6.
  *
  * A policy is built, then only read; replacing means building another. Each rule counts what it decided (kept across a
  * replacement for none). Home loop; policy_read() on any.
@@ -49,6 +53,10 @@ struct verdict {
 	bool log;     /* a `log` rule matched, or the rule that decided has log = true */
 	int rule;     /* which rule decided (0..), or POLICY_* */
 	bool by_name; /* a domain matcher was part of it: check_names may look into the flow */
+	/* policy.c's: what was asked, for policy_name_fits(). */
+	uint8_t protocol;
+	unsigned char classes, inside_classes;
+	struct net_endpoint asked;
 };
 
 struct policy_question {
@@ -66,10 +74,12 @@ void policy_free(struct policy *policy);
 
 struct verdict policy_judge(struct policy *policy, const struct names *names, const struct host_addresses *host,
                             const struct policy_question *question);
-/* Whether the resolver may be asked for `name` (text, as names_normal()): under a deny default only what an allow
- * rule's domain matches. */
+/*
+ * Whether the resolver may be asked for `name` (text, as names_normal()): the first rule with a domain that matches
+ * says so, one that denies only where it has no other matcher. Otherwise `default`: under deny only what a rule allows.
+ */
 bool policy_allows_name(const struct policy *policy, const char *name);
-/* Whether one of the allow rules that could have decided `verdict` matches this name: what SNI or Host say. */
+/* Whether the flow would be allowed if its address had this name (as names_normal()) alone: what SNI or Host say. */
 bool policy_name_fits(const struct policy *policy, const struct verdict *verdict, const char *name);
 bool policy_checks_names(const struct policy *policy);
 /* Counting, for info: a flow that was decided so, and bytes of it. */

@@ -28,6 +28,7 @@ struct socket_source {
 	void (*ready)(struct socket_source *source,
 	              uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR */
 	int fd;
+	bool input_only; /* no EPOLLOUT: who sends datagrams does not wait for room */
 	bool again; /* sockets.c's, as the next */
 	uint32_t again_events;
 	TAILQ_ENTRY(socket_source) link;

@@ -44,6 +44,7 @@ static inline bool net_same(const struct in6_addr *a, const struct in6_addr *b)
 	return IN6_ARE_ADDR_EQUAL(a, b);
 }
 
+/* Families do not mix: ::/0 has no IPv4 address in it. */
 bool net_prefix_has(const struct net_prefix *prefix, const struct in6_addr *a);
 /* The n-th address of a prefix (0: its own). Only as long as n fits behind the prefix. */
 struct in6_addr net_prefix_nth(const struct net_prefix *prefix, uint32_t n);

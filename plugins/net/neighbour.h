@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * neighbour.h - IPv6's neighbour discovery (RFC 4861) as a router speaks it, and DHCPv6's stateless part (RFC 8415):
- * packets in, packets out. No state; any thread.
+ * neighbour.h - IPv6's neighbour discovery (RFC 4861) as a router speaks it: messages in, messages out. No state; any
+ * thread.
  *
- * "Packet" is what stands behind the IPv6 header: an ICMPv6 message, a UDP payload.
+ * "Message" is what stands behind the IPv6 header, from the ICMPv6 type on.
  */
 #ifndef CAPSA_NET_NEIGHBOUR_H
 #define CAPSA_NET_NEIGHBOUR_H
@@ -30,7 +30,7 @@ struct router {
 	unsigned n_search;
 };
 
-/* A neighbour solicitation: whom it looks for, and who asks. 0 or -EBADMSG. */
+/* A neighbour solicitation: whom it looks for, and who asks. 0 or -EBADMSG. Checksum, hop limit are the caller's. */
 struct neighbour_solicitation {
 	struct in6_addr target;
 	bool has_mac;
@@ -38,28 +38,15 @@ struct neighbour_solicitation {
 };
 int neighbour_parse(const unsigned char *message, size_t len, struct neighbour_solicitation *out);
 
-/* Messages, checksum included; return their length. Hop limit 255 is the caller's. */
+/*
+ * Messages, checksum included; return their length. Hop limit 255 is the caller's. A router's: addresses by SLAAC or by
+ * DHCPv6, as the guest likes; name servers and domains that there is no room for are left out.
+ */
 size_t neighbour_put_advertisement(unsigned char message[NEIGHBOUR_MESSAGE_MAX], const struct in6_addr *from,
                                    const struct in6_addr *to, const struct in6_addr *target,
                                    const unsigned char mac[ETH_ALEN], bool router, bool solicited);
 size_t router_put_advertisement(unsigned char message[NEIGHBOUR_MESSAGE_MAX], const struct in6_addr *from,
                                 const struct in6_addr *to, const struct router *router);
-
-/*
- * DHCPv6 (RFC 8415): the answer to a client's message (UDP payload), or 0 where none is due. INFORMATION-REQUEST gets
- * DNS servers and search list; SOLICIT and REQUEST, RENEW, REBIND, CONFIRM get `address` as well.
- */
-struct dhcp6_lease {
-	struct in6_addr address;
-	unsigned char server_mac[ETH_ALEN]; /* its DUID-LL */
-	const struct in6_addr *dns;
-	unsigned n_dns;
-	const char *const *search;
-	unsigned n_search;
-	uint32_t seconds;
-};
-size_t dhcp6_answer(const unsigned char *message, size_t len, const struct dhcp6_lease *lease, unsigned char *reply,
-                    size_t room);
 
 /* fe80:: with the interface identifier out of a MAC (RFC 4291, appendix A). */
 struct in6_addr neighbour_link_local(const unsigned char mac[ETH_ALEN]);

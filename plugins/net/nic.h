@@ -13,7 +13,10 @@
  * Receive: room is reserved first, then filled, then given to the guest, so that recvmsg(2) can write into guest
  * memory. With MRG_RXBUF a slot is as many buffers as the frame needs (virtio 1.2, 5.1.6.3.1), else one. Where there
  * is no room nothing waits here: nic_reserve() says -EAGAIN, and room() is called once, when the guest has made
- * buffers available. Frames are visible to the guest at nic_flush(); who calls from transmit's frame() need not flush.
+ * buffers available. Frames are visible to the guest at nic_flush(); who calls from frame(), batch_end() or room()
+ * need not flush.
+ *
+ * COUNTERS of the device's: rx_packets, rx_bytes (to the guest), malformed (headers that are none).
  *
  * THREAD: the home loop, all of it. All pairs are served there; a plugin that uses this is WORKER.
  */
@@ -36,6 +39,7 @@
 /* Longest frame either way, without the virtio header: 64 KiB of IP behind an Ethernet header with a VLAN tag. */
 #define NIC_FRAME_MAX (65535u + 18u)
 #define NIC_SLOT_BUFFERS 128u /* a slot's: 64 KiB in small buffers of 1500 are 44 */
+#define NIC_FRAME_BUFFERS 64u /* of a frame to frame(): what comes in more pieces has been put together */
 
 struct nic;
 
@@ -43,7 +47,7 @@ struct nic;
 struct nic_frame {
 	unsigned pair;
 	/* As the driver wrote it, checked: flags and GSO types that were not negotiated, offsets outside of the frame
-	 * and sizes of 0 do not get here. Fields in host order. */
+	 * and sizes of 0 do not get here; they are counted as malformed. Fields in host order. */
 	struct virtio_net_hdr_v1 header;
 	unsigned char head[PACKET_HEAD]; /* a copy of the first head_len bytes */
 	size_t head_len, len;            /* len: the whole frame, Ethernet header included */
@@ -52,7 +56,10 @@ struct nic_frame {
 	size_t skip;
 };
 
-/* Buffers from byte `from` of the frame on, `len` bytes, as iovecs; returns how many were filled (0: out of range). */
+/*
+ * Buffers from byte `from` of the frame on, `len` bytes, as iovecs; returns how many were filled. 0: out of range, or
+ * more than `n`, which NIC_FRAME_BUFFERS are always enough for.
+ */
 unsigned nic_frame_iov(const struct nic_frame *frame, size_t from, size_t len, struct iovec *iov, unsigned n);
 /* Copies; returns how many bytes there were. */
 size_t nic_frame_read(const struct nic_frame *frame, size_t from, void *to, size_t len);
@@ -91,10 +98,10 @@ const unsigned char *nic_mac(const struct nic *nic);
 /* Pairs that the driver uses (VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET): 1 at first. */
 unsigned nic_pairs(const struct nic *nic);
 
-/* VIRTIO_NET_S_LINK_UP, and the interrupt. Frames of a link that is down go nowhere, both ways. */
+/* VIRTIO_NET_S_LINK_UP, and the interrupt. Frames of a link that is down go nowhere, both ways. Up at first. */
 void nic_set_link(struct nic *nic, bool up);
 
-/* Transmit queues are not looked at while held; what stands in them waits. */
+/* Transmit queues are not looked at while held; what stands in them waits. Also from frame(): this one is the last. */
 void nic_hold_transmit(struct nic *nic, bool hold);
 
 /* ---- to the guest ---- */
@@ -104,15 +111,12 @@ struct nic_slot {
 	struct iovec iov[NIC_SLOT_BUFFERS]; /* where the frame goes, from its Ethernet header on */
 	unsigned n;
 	size_t room; /* bytes of it */
-	/* The device's own. */
-	struct capsa_request *requests[NIC_SLOT_BUFFERS];
-	unsigned n_requests;
 };
 
 /*
  * Room for a frame of `want` bytes, or of as many as there are buffers for, `least` at least. -EAGAIN: not so many now,
  * room() will come; -EMSGSIZE: without MRG_RXBUF the guest's buffers are smaller; -ENETDOWN: not active, or link down.
- * A slot is used or cancelled before the next is reserved on that pair.
+ * A slot is used or cancelled before the next is reserved on that pair, and before a handler returns.
  */
 int nic_reserve(struct nic *nic, unsigned pair, size_t want, size_t least, struct nic_slot *slot);
 /* Gives the first len bytes to the guest; header->num_buffers is set here. `header` in host order. */
