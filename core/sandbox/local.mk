@@ -18,6 +18,8 @@ core_sandbox_libsandbox_a_SOURCES = \
 	core/sandbox/lifeline.c core/sandbox/lifeline.h \
 	core/sandbox/link.c core/sandbox/link.h \
 	core/sandbox/mounts.c core/sandbox/mounts.h \
+	core/sandbox/net-option.c core/sandbox/net-option.h \
+	core/sandbox/network.c core/sandbox/network.h \
 	core/sandbox/share.c core/sandbox/share.h \
 	core/sandbox/sandbox-machine.c core/sandbox/sandbox-plan.c core/sandbox/sandbox-spawn.c core/sandbox/sandbox.h \
 	core/sandbox/why.c core/sandbox/why.h \

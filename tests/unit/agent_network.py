@@ -31,6 +31,7 @@ mount -t tmpfs own-run run
 mount --bind "$2" socket
 cp "$3" agent
 ip link add net0 address %s type veth peer name far0 address 52:54:00:65:43:21
+ip link set far0 up
 eval "$4"
 """ % MAC
 

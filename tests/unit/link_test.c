@@ -40,6 +40,7 @@ struct machine {
 	struct test t; /* its reactor and the agent; no client of its own */
 	struct vsock vsock;
 	struct mounts *mounts;
+	struct network *network; /* no cards, but where a test says so */
 	struct link *link;
 	unsigned greeted, ready, failed, lost;
 	bool goes_on; /* although a mount failed */
@@ -98,24 +99,34 @@ static void agent_goes(struct machine *m)
 	test_settle(&m->t);
 }
 
-static void open_machine(struct machine *m, const struct mounts_entry *entries, size_t n)
+static void open_with(struct machine *m, const struct mounts_entry *entries, size_t n,
+                      const struct network_devices *devices)
 {
 	static const struct link_events events = {
-		.greeted = on_greeted, .mount_failed = on_failed, .ready = on_ready, .lost = on_lost
+		.greeted = on_greeted, .setup_failed = on_failed, .ready = on_ready, .lost = on_lost
 	};
 	struct error err;
 
 	memset(m, 0, sizeof *m);
 	test_open_alone(&m->t);
 	assert_int_equal(mounts_new(m->t.reactor, entries, n, &m->mounts, &err), 0);
-	assert_int_equal(link_open(m->t.reactor, &m->vsock, m->mounts, &events, m, &m->link, &err), 0);
+	assert_int_equal(network_new(m->t.reactor, devices, &m->network, &err), 0);
+	assert_int_equal(link_open(m->t.reactor, &m->vsock, m->mounts, m->network, &events, m, &m->link, &err), 0);
 	agent_comes(m);
+}
+
+static void open_machine(struct machine *m, const struct mounts_entry *entries, size_t n)
+{
+	static const struct network_devices none;
+
+	open_with(m, entries, n, &none);
 }
 
 static void close_machine(struct machine *m)
 {
 	link_close(m->link);
 	mounts_free(m->mounts);
+	network_free(m->network);
 	assert_null(m->vsock.accepted);
 	test_close(&m->t);
 }
