@@ -49,14 +49,17 @@ tests_unit_client_hostile_test_LDADD = $(CLIENT_TEST_WITH)
 
 # --share and --root: the words, and the mounts that the agent is asked for.
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/share_test tests/unit/link_test
-TESTS += tests/unit/share_test tests/unit/link_test
+check_PROGRAMS += tests/unit/share_test tests/unit/link_test tests/unit/net_option_test
+TESTS += tests/unit/share_test tests/unit/link_test tests/unit/net_option_test
 endif
 SHARE_TEST_WITH = core/sandbox/libsandbox.a agent/libagentshared.a core/config/libconfig.a core/machine/libmachine.a \
 	$(UNIT_LIBS) $(CONFIG_LIBS)
 tests_unit_share_test_SOURCES = tests/unit/share_test.c
 tests_unit_share_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_share_test_LDADD = $(SHARE_TEST_WITH)
+tests_unit_net_option_test_SOURCES = tests/unit/net_option_test.c
+tests_unit_net_option_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_option_test_LDADD = $(SHARE_TEST_WITH)
 tests_unit_link_test_SOURCES = tests/unit/link_test.c tests/unit/client_agent.c tests/unit/client_agent.h
 tests_unit_link_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_link_test_LDADD = $(SHARE_TEST_WITH)
