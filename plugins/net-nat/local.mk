@@ -95,3 +95,30 @@ tests_unit_nat_forward_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
 tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# The policy, and what it knows of names and of the host.
+if HAVE_CMOCKA
+NET_NAT_POLICY_TESTS = \
+	tests/unit/nat_policy_test \
+	tests/unit/nat_policy_read_test \
+	tests/unit/nat_names_test \
+	tests/unit/nat_name_check_test \
+	tests/unit/nat_host_address_test
+check_PROGRAMS += $(NET_NAT_POLICY_TESTS)
+TESTS += $(NET_NAT_POLICY_TESTS)
+endif
+tests_unit_nat_policy_test_SOURCES = tests/unit/nat_policy_test.c
+tests_unit_nat_policy_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_policy_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_policy_read_test_SOURCES = tests/unit/nat_policy_read_test.c
+tests_unit_nat_policy_read_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_policy_read_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_names_test_SOURCES = tests/unit/nat_names_test.c
+tests_unit_nat_names_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_names_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_name_check_test_SOURCES = tests/unit/nat_name_check_test.c
+tests_unit_nat_name_check_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_name_check_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_host_address_test_SOURCES = tests/unit/nat_host_address_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_host_address_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_host_address_test_LDADD = $(NET_NAT_TEST_WITH)
