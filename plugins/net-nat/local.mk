@@ -21,7 +21,15 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
-	plugins/net-nat/tcp.c plugins/net-nat/tcp.h \
+	plugins/net-nat/tcp.c plugins/net-nat/tcp.h plugins/net-nat/tcp-flow.h \
+	plugins/net-nat/tcp-end.c \
+	plugins/net-nat/tcp-names.c \
+	plugins/net-nat/tcp-open.c \
+	plugins/net-nat/tcp-receive.c \
+	plugins/net-nat/tcp-segment.c plugins/net-nat/tcp-segment.h \
+	plugins/net-nat/tcp-state.c plugins/net-nat/tcp-state.h \
+	plugins/net-nat/tcp-transmit.c \
+	plugins/net-nat/tcp-unacked.c plugins/net-nat/tcp-unacked.h \
 	plugins/net-nat/timeout.c plugins/net-nat/timeout.h \
 	plugins/net-nat/udp.c plugins/net-nat/udp.h plugins/net-nat/udp-flow.h \
 	plugins/net-nat/udp-publish.c \

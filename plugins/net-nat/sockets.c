@@ -178,7 +178,7 @@ int sockets_adopt(struct sockets *sockets, int fd)
 int sockets_add(struct sockets *sockets, struct socket_source *source)
 {
 	const uint32_t room = source->input_only ? 0 : EPOLLOUT;
-	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET | room, .data.ptr = source };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET | room, .data.ptr = source };
 
 	return epoll_ctl(sockets->epoll, EPOLL_CTL_ADD, source->fd, &event) < 0 ? -errno : 0;
 }

@@ -1,50 +1,176 @@
 /* SPDX-License-Identifier: MIT */
-/* tcp.c - see tcp.h. To be written. */
+/*
+ * tcp.c - see tcp.h and, for the rooms, tcp-flow.h: whom a segment belongs to, and who has something to do.
+ *
+ * LINES. A connection to which a segment came stands in the line of the dirty ones until the batch ends: then it sends
+ * what its window allows, and one acknowledgement where no data carried it. One that found no receive buffer, or no
+ * tokens, stands in the line of those. Nobody is looked for: who stands nowhere has nothing to do.
+ */
 #include "plugins/net-nat/tcp.h"
 
-const struct flow_kind flow_tcp = { .name = "tcp" };
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "plugins/net-nat/rate.h"
+#include "plugins/net-nat/tcp-flow.h"
 
 int tcp_new(struct nat *nat, struct tcp **out)
 {
-	(void)nat;
-	(void)out;
+	struct tcp *tcp = calloc(1, sizeof *tcp);
+	int rc;
+
 	*out = NULL;
+	if (!tcp)
+		return -ENOMEM;
+	tcp->nat = nat;
+	for (unsigned i = 0; i < TCP_LISTS; i++)
+		TAILQ_INIT(&tcp->lists[i]);
+	rc = hash_secret_new(&tcp->secret);
+	if (rc < 0) {
+		free(tcp);
+		return rc;
+	}
+	unacked_pool_open(&tcp->pool, nat->host, nat->dev);
+	*out = tcp;
 	return 0;
 }
 
 void tcp_free(struct tcp *tcp)
 {
-	(void)tcp;
+	if (!tcp)
+		return;
+	unacked_pool_close(&tcp->pool);
+	free(tcp);
+}
+
+void tcp_flow_event(struct tcp_flow *f, enum tcp_event event)
+{
+	enum tcp_state state = tcp_flow_state(f);
+	const bool legal = tcp_state_event(&state, event);
+
+	assert(legal);
+	(void)legal;
+	f->state = (uint8_t)state;
+}
+
+void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list)
+{
+	struct tcp *tcp = tcp_of(f);
+
+	if (f->list == list)
+		return;
+	if (f->list != TCP_LIST_NONE)
+		TAILQ_REMOVE(&tcp->lists[f->list], f, link);
+	f->list = (uint8_t)list;
+	if (list != TCP_LIST_NONE)
+		TAILQ_INSERT_TAIL(&tcp->lists[list], f, link);
+}
+
+bool tcp_flow_go(struct tcp_flow *f)
+{
+	if (f->reset_due)
+		return tcp_end_go(f);
+	if (f->state == TCP_STATE_CONNECTING)
+		return true;
+	if (!tcp_state_is_open(tcp_flow_state(f))) {
+		if (f->ack_due)
+			tcp_open_speak(f);
+		return true;
+	}
+	unacked_settle(&f->unacked, f->flow.source.fd);
+	if (f->ack_due)
+		tcp_receive_offer(f);
+	if (!tcp_transmit(f))
+		return false;
+	if (f->ack_due && tcp_receive_acknowledge(f) == -EAGAIN)
+		tcp_flow_enlist(f, TCP_LIST_ROOM);
+	return true;
+}
+
+/* ---- from the guest ---- */
+
+/* The guest has forgotten the old one: it was started again, or its port comes round again. */
+static bool is_new_connection(const struct tcp_flow *f, const struct segment *segment)
+{
+	return (segment->flags & (TH_SYN | TH_ACK | TH_RST)) == TH_SYN &&
+	       (f->reset_due || (f->state != TCP_STATE_SYN_SENT && segment->sequence != f->receive_first));
+}
+
+static void take(struct tcp_flow *f, const struct nic_frame *frame, const struct segment *segment)
+{
+	bool go_on = true;
+
+	f->flow.pair = frame->pair;
+	if (f->reset_due) {
+		if (segment->flags & TH_RST)
+			tcp_end(f);
+		else
+			(void)tcp_end_go(f);
+		return;
+	}
+	if (!tcp_state_is_open(tcp_flow_state(f)) && (!tcp_open_arrive(f, segment, &go_on) || !go_on))
+		return;
+	(void)tcp_receive(f, frame, segment);
 }
 
 void tcp_arrive(struct nat *nat, const struct nic_frame *frame, const struct packet *packet)
 {
-	(void)nat;
-	(void)frame;
-	(void)packet;
+	const struct flow_key key = { .guest = { packet->source, packet->source_port },
+		                      .far = { packet->target, packet->target_port },
+		                      .protocol = IPPROTO_TCP };
+	struct segment segment;
+	struct tcp_flow *f;
+
+	if (!packet->source_port || !packet->target_port || !segment_is_whole(frame, packet)) {
+		counter_add(nat->counters.malformed, 1);
+		return;
+	}
+	segment_parse(frame->head, packet, &segment);
+	f = (struct tcp_flow *)flows_find(nat->flows, &key);
+	if (f && is_new_connection(f, &segment)) {
+		tcp_end_abort(f);
+		f = NULL;
+	}
+	if (f)
+		take(f, frame, &segment);
+	else if ((segment.flags & (TH_SYN | TH_ACK | TH_RST | TH_FIN)) == TH_SYN)
+		tcp_open(nat, frame, packet, &segment);
+	else
+		segment_refuse(nat, frame, packet, &segment);
+}
+
+/* All that stand there now have their turn once. */
+static void serve(struct tcp *tcp, enum tcp_list list)
+{
+	struct tcp_flow_list *line = &tcp->lists[list];
+	struct tcp_flow *last = TAILQ_LAST(line, tcp_flow_list);
+	bool more = last;
+
+	while (more) {
+		struct tcp_flow *f = TAILQ_FIRST(line);
+
+		more = f != last;
+		tcp_flow_enlist(f, TCP_LIST_NONE);
+		(void)tcp_flow_go(f);
+		if (more && TAILQ_EMPTY(line))
+			return;
+	}
 }
 
 void tcp_batch_end(struct nat *nat)
 {
-	(void)nat;
+	serve(nat->tcp, TCP_LIST_DIRTY);
 }
 
+/* Of all pairs: one that still has no room stands in line again. */
 void tcp_room(struct nat *nat, unsigned pair)
 {
-	(void)nat;
 	(void)pair;
+	serve(nat->tcp, TCP_LIST_ROOM);
 }
 
 void tcp_resume(struct nat *nat)
 {
-	(void)nat;
-}
-
-int tcp_open_inbound(struct nat *nat, int fd, const struct net_endpoint *from, const struct net_endpoint *guest)
-{
-	(void)nat;
-	(void)fd;
-	(void)from;
-	(void)guest;
-	return 0;
+	serve(nat->tcp, TCP_LIST_TOKENS);
 }

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tcp-flow.h - a connection, and what the rooms of TCP ask of each other. Only for tcp*.c.
+ *
+ *     tcp.c           segments to their connections; lists of connections that have something to do
+ *     tcp-open.c      how they begin: connect(2), published ports, the handshake
+ *     tcp-end.c       how they end
+ *     tcp-state.h     which event is legal when
+ *     tcp-segment.h   headers in and out
+ *     tcp-receive.c   from the guest: acceptance, acknowledgements, text, the window that is offered
+ *     tcp-transmit.c  to the guest: data, FIN, retransmission
+ *     tcp-unacked.h   what the guest has not acknowledged
+ *     tcp-names.c     a look at the first bytes: check_names
+ *
+ * Names of variables are the RFC's in words: SND.UNA is send_first, SND.NXT send_next, RCV.NXT receive_next, and
+ * RCV.NXT + RCV.WND receive_edge. Sequence numbers are compared by their differences as int32_t.
+ *
+ * ENDING. A function that may end its connection says so by returning false: it is freed then.
+ */
+#ifndef CAPSA_NAT_TCP_FLOW_H
+#define CAPSA_NAT_TCP_FLOW_H
+
+#include <sys/queue.h>
+
+#include "plugins/net/hash.h"
+#include "plugins/net-nat/tcp.h"
+#include "plugins/net-nat/tcp-segment.h"
+#include "plugins/net-nat/tcp-state.h"
+#include "plugins/net-nat/tcp-unacked.h"
+
+#define TCP_BUDGET (1u << 20)      /* bytes to the guest on one connection before others have their turn */
+#define TCP_WINDOW_MOST (4u << 20) /* bytes offered to the guest at most */
+#define TCP_SCALE 7u               /* of windows that we offer (RFC 7323): 64 KiB << 7 */
+#define TCP_RTO_LEAST 200u         /* ms; more than a delayed acknowledgement takes */
+#define TCP_RTO_FIRST 1000u        /* before anything was measured (RFC 6298, 2.1) */
+#define TCP_RTO_MOST 60000u
+#define TCP_RETRIES_SYN 6u           /* 63 s in all */
+#define TCP_RETRIES 15u              /* about 10 minutes */
+#define TCP_CONNECT_PATIENCE 180000u /* ms; the host's kernel gives up before */
+#define TCP_KEEPALIVE 7200000u       /* ms of silence until the guest is asked whether it is still there */
+#define TCP_KEEPALIVE_RETRY 75000u
+#define TCP_KEEPALIVE_RETRIES 9u
+
+/* Where a connection stands in line. */
+enum tcp_list {
+	TCP_LIST_NONE,
+	TCP_LIST_DIRTY,  /* for the end of the batch */
+	TCP_LIST_ROOM,   /* for receive buffers of the guest's */
+	TCP_LIST_TOKENS, /* for rate.h */
+	TCP_LISTS,
+};
+
+enum tcp_timer { TCP_TIMER_NONE, TCP_TIMER_RETRANSMIT, TCP_TIMER_PROBE, TCP_TIMER_KEEPALIVE };
+
+struct tcp_names; /* tcp-names.c's */
+
+struct tcp_flow {
+	struct flow flow; /* first */
+	TAILQ_ENTRY(tcp_flow) link;
+	struct unacked unacked;
+	struct tcp_names *names; /* the first bytes wait for check_names; else NULL */
+
+	/* From the guest. */
+	uint32_t receive_first; /* the guest's initial sequence number */
+	uint32_t receive_next, receive_edge;
+	uint32_t receive_full; /* how much was offered when the socket was looked at last */
+
+	/* To the guest. */
+	uint32_t send_first, send_next;
+	uint32_t recover;                                 /* send_next when something was found lost */
+	uint32_t window, window_most;                     /* as the guest offers it, and the most of all */
+	uint32_t window_sequence, window_acknowledgement; /* SND.WL1, SND.WL2 */
+	uint32_t timed, timed_at;                         /* what a round trip is measured by; ms */
+	uint32_t rto, smooth, variance;                   /* ms, ms*8, ms*4 (RFC 6298) */
+	uint16_t mss;                                     /* of segments to the guest */
+	uint8_t guest_scale, scale;                       /* shifts of its windows and ours */
+	uint8_t state;                                    /* enum tcp_state */
+	uint8_t list;                                     /* enum tcp_list */
+	uint8_t timer;                                    /* enum tcp_timer: what the time-out is set for */
+	uint8_t duplicates;                               /* acknowledgements that said nothing new */
+	uint8_t retries;
+	bool sack : 1;      /* both know selective acknowledgements (RFC 2018) */
+	bool readable : 1;  /* the socket may have more */
+	bool drain : 1;     /* and a short read does not mean that it has not: its end or an error is there */
+	bool at_end : 1;    /* its end has been read */
+	bool blocked : 1;   /* it takes no more; EPOLLOUT will come */
+	bool lost_text : 1; /* while it was blocked the guest sent what could not be taken */
+	bool ack_due : 1;
+	bool fin_due : 1;    /* ours */
+	bool reset_due : 1;  /* closed, but for a RST that has found no room yet */
+	bool timing : 1;     /* timed, timed_at */
+	bool recovering : 1; /* until `recover` is acknowledged */
+	bool connected : 1;  /* the socket is */
+};
+
+TAILQ_HEAD(tcp_flow_list, tcp_flow);
+
+struct tcp {
+	struct nat *nat;
+	struct hash_secret secret;
+	struct unacked_pool pool;
+	struct tcp_flow_list lists[TCP_LISTS];
+};
+
+static inline struct tcp *tcp_of(const struct tcp_flow *f)
+{
+	return f->flow.nat->tcp;
+}
+
+static inline enum tcp_state tcp_flow_state(const struct tcp_flow *f)
+{
+	return (enum tcp_state)f->state;
+}
+
+/* a - b < 0 and so on, of sequence numbers. */
+static inline int32_t sequence_from(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b);
+}
+
+/* ---- tcp.c ---- */
+
+/* Follows the event; asserts that it is legal. */
+void tcp_flow_event(struct tcp_flow *f, enum tcp_event event);
+/* Stands in that line from now on, in no other. */
+void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list);
+/* Does what is due: data, FIN, acknowledgement, RST. False: ended. */
+bool tcp_flow_go(struct tcp_flow *f);
+
+/* ---- tcp-open.c ---- */
+
+/* A SYN that belongs to no connection. */
+void tcp_open(struct nat *nat, const struct nic_frame *frame, const struct packet *packet,
+              const struct segment *segment);
+/* The socket of one that is CONNECTING has something to say. */
+bool tcp_open_ready(struct tcp_flow *f);
+/* SYN or SYN+ACK, again or for the first time. */
+void tcp_open_speak(struct tcp_flow *f);
+/* A segment for one that is SYN_SENT, SYN_RECEIVED or CONNECTING. *go_on: it is established, take the rest of it. */
+bool tcp_open_arrive(struct tcp_flow *f, const struct segment *segment, bool *go_on);
+
+/* ---- tcp-end.c ---- */
+
+/* Both sides have had their FIN. */
+void tcp_end(struct tcp_flow *f);
+/* RST to the guest (when it has room), RST to the peer. */
+void tcp_end_reset(struct tcp_flow *f);
+/* RST to the peer only: the guest has sent one, or is gone. */
+void tcp_end_abort(struct tcp_flow *f);
+/* The RST that is due. False: ended. */
+bool tcp_end_go(struct tcp_flow *f);
+
+/* ---- tcp-receive.c ---- */
+
+/* A segment of an established connection. False: ended. */
+bool tcp_receive(struct tcp_flow *f, const struct nic_frame *frame, const struct segment *segment);
+/* The socket takes data again. False: ended. */
+bool tcp_receive_resume(struct tcp_flow *f);
+/* Looks how much the socket takes, and moves the edge of the window. */
+void tcp_receive_offer(struct tcp_flow *f);
+/* What a header to the guest says as window. */
+uint16_t tcp_receive_window(const struct tcp_flow *f);
+/* Acknowledges all that was taken. 0 or -errno of nic_send(). */
+int tcp_receive_acknowledge(struct tcp_flow *f);
+
+/* ---- tcp-transmit.c ---- */
+
+/* Data, as much as may go, and our FIN behind it. False: ended. */
+bool tcp_transmit(struct tcp_flow *f);
+/* What the segment says about what we sent. False: ended; *valid false: it acknowledges what was never sent. */
+bool tcp_transmit_acknowledged(struct tcp_flow *f, const struct segment *segment, bool *valid);
+/* The time-out is set to what comes next: retransmission, probe, keepalive. */
+void tcp_transmit_arm(struct tcp_flow *f);
+/* It has come. False: ended. */
+bool tcp_transmit_timeout(struct tcp_flow *f);
+
+/* ---- tcp-names.c ---- */
+
+/* The first bytes of this connection are looked at before they go on, where the policy wants that. 0 or -ENOMEM. */
+int tcp_names_begin(struct tcp_flow *f);
+void tcp_names_end(struct tcp_flow *f);
+/*
+ * Takes text of the guest's, `len` bytes of `frame` from `from` on. How many were taken, or -EACCES: the name is not
+ * allowed, -EPIPE and others: the socket. When it is clear all goes on to the socket, and f->names is NULL.
+ */
+ssize_t tcp_names_take(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len);
+/* The socket takes data again: what is kept goes on. 0 or -errno. */
+int tcp_names_resume(struct tcp_flow *f);
+
+#endif
