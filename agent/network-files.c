@@ -2,9 +2,9 @@
 /*
  * network-files.c - see network-files.h.
  *
- * The root may be the image's own (in memory), an overlay whose changes are in memory, or a folder of the host, read-only
- * or not. In memory a file is written; elsewhere one of /run is mounted over it. A link is followed, also one into /run
- * whose target nobody has made yet (systemd-resolved's).
+ * The root may be the image's own (in memory), an overlay whose changes are in memory, or a folder of the host,
+ * read-only or not. In memory a file is written; elsewhere one of /run is mounted over it. A link is followed, also one
+ * into /run whose target nobody has made yet (systemd-resolved's).
  */
 #include "agent/network-files.h"
 
@@ -209,7 +209,8 @@ int network_write_files(const struct network_wanted *wanted, char *what, size_t 
 	}
 	if (err == -EROFS)
 		snprintf(what, room,
-		         "/etc/resolv.conf is not there, and its root is not the guest's to write: make an empty one there");
+		         "/etc/resolv.conf is not there, and its root is not the guest's to write: make an empty one "
+		         "there");
 	if (err)
 		return err;
 	/* Nice to have. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * network.c - see network.h. Links, addresses and routes by rtnetlink(7), each a request that the kernel acknowledges at
- * once. The names' files are in network-files.c.
+ * network.c - see network.h. Links, addresses and routes by rtnetlink(7), each a request that the kernel acknowledges
+ * at once. The names' files are in network-files.c.
  *
  * Nothing waits here: init has loaded the card's module before the agent served, and loading it is probing it.
  */
@@ -100,7 +100,8 @@ static bool parse_mac(const char *text, unsigned char mac[6])
 static void look_at_link(struct search *search, struct nlmsghdr *header)
 {
 	const struct ifinfomsg *link = NLMSG_DATA(header);
-	size_t left = header->nlmsg_len > NLMSG_LENGTH(sizeof *link) ? header->nlmsg_len - NLMSG_LENGTH(sizeof *link) : 0;
+	size_t left =
+		header->nlmsg_len > NLMSG_LENGTH(sizeof *link) ? header->nlmsg_len - NLMSG_LENGTH(sizeof *link) : 0;
 
 	if (header->nlmsg_type != RTM_NEWLINK || link->ifi_type != ARPHRD_ETHER)
 		return;
@@ -288,7 +289,9 @@ static int set_card(int fd, const struct network_wanted *wanted, char *what, siz
 		set_up(fd, loopback, 0);
 	err = set_up(fd, index, wanted->mtu);
 	if (err)
-		snprintf(what, room, wanted->mtu ? "bringing the network card up, with an MTU of %u" : "bringing the network card up",
+		snprintf(what, room,
+		         wanted->mtu ? "bringing the network card up, with an MTU of %u"
+		                     : "bringing the network card up",
 		         wanted->mtu);
 	if (!err)
 		err = set_each(fd, index, wanted->addresses, add_address, "address", what, room);

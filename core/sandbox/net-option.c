@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/config/read.h"
 #include "core/config/value.h"
 
 #define PLUGIN "net-nat"
@@ -111,10 +112,11 @@ int net_option_publish(struct net_options *options, const char *word, struct are
 	for (host = guest; host > at && host[-1] != ':'; host--)
 		;
 	if (!parse_port(host, guest, 0, &port) || !parse_port(guest + 1, guest + strlen(guest), 1, &port))
-		return error_set(err, EINVAL,
-		                 "--publish: \"%.64s\": HOST is a port from 0 (any that is free) to 65535, GUEST one from "
-		                 "1 to 65535",
-		                 word);
+		return error_set(
+			err, EINVAL,
+			"--publish: \"%.64s\": HOST is a port from 0 (any that is free) to 65535, GUEST one from "
+			"1 to 65535",
+			word);
 	if (host > at) {
 		len = (size_t)(host - 1 - at);
 		if (len > 1 && *at == '[' && at[len - 1] == ']' && len < sizeof address)
@@ -206,7 +208,8 @@ static void take_domain(struct rule *r, char *text)
 		split_ports(r, colon);
 	if (strncmp(name, "*.", 2) == 0)
 		name += 2;
-	if (!*name || *name == '.' || strlen(name) > DOMAIN_MAX || strspn(name, domain_characters) != strlen(name) || strstr(name, ".."))
+	if (!*name || *name == '.' || strlen(name) > DOMAIN_MAX || strspn(name, domain_characters) != strlen(name) ||
+	    strstr(name, ".."))
 		wrong(r, "\"%.64s\" is no domain; write one such as \"api.example.com\" or \"*.example.com\"", text);
 	add_key(r, "domain", "\"", text);
 }
@@ -236,8 +239,9 @@ static void take_ip(struct rule *r, char *text)
 	else if (!is_address(text) && (colon = strrchr(text, ':')))
 		split_ports(r, colon);
 	if (!is_address(text))
-		wrong(r, "\"%.64s\" is no address; write one such as \"192.0.2.1\" or \"2001:db8::1\", with a port "
-		         "\"[2001:db8::1]:443\"",
+		wrong(r,
+		      "\"%.64s\" is no address; write one such as \"192.0.2.1\" or \"2001:db8::1\", with a port "
+		      "\"[2001:db8::1]:443\"",
 		      text);
 	add_key(r, "ip", "\"", text);
 }
@@ -289,9 +293,12 @@ static const struct {
 	const char *word;
 	void (*take)(struct rule *rule, char *text);
 } kinds[] = {
-	{ "domain:", take_domain }, { "ip:", take_ip },
-	{ "cidr:", take_cidr },     { "group:", take_group },
-	[KIND_PORT] = { "port:", take_port }, { "protocol:", take_protocol },
+	{ "domain:", take_domain },
+	{ "ip:", take_ip },
+	{ "cidr:", take_cidr },
+	{ "group:", take_group },
+	[KIND_PORT] = { "port:", take_port },
+	{ "protocol:", take_protocol },
 };
 
 static void take_matcher(struct rule *r, char *text)
@@ -306,7 +313,8 @@ static void take_matcher(struct rule *r, char *text)
 		kinds[i].take(r, text + n);
 		return;
 	}
-	wrong(r, "write what it is: domain:NAME, ip:ADDRESS, cidr:NETWORK, group:GROUP, port:PORT or protocol:PROTOCOL");
+	wrong(r,
+	      "write what it is: domain:NAME, ip:ADDRESS, cidr:NETWORK, group:GROUP, port:PORT or protocol:PROTOCOL");
 }
 
 int net_option_rule(struct net_options *options, const char *word, bool allow, struct arena *arena, struct error *err)
@@ -341,14 +349,13 @@ int net_option_policy(struct net_options *options, const char *file, struct aren
 	if (options->policy)
 		return error_set(err, EINVAL, "--policy: it is given twice; one file has all the rules");
 	if (options->rules)
-		return error_set(err, EINVAL, "--policy: not with --allow or --deny; write those into \"%.200s\"", file);
-	if (!*file || strpbrk(file, "\"\\\n"))
-		return error_set(err, EINVAL, "--policy: a path with a quote, a backslash or a new line in it, or none, is "
-		                              "not taken; rename it");
+		return error_set(err, EINVAL, "--policy: not with --allow or --deny; write those into \"%.200s\"",
+		                 file);
 	if (*file != '/') {
 		folder = getcwd(NULL, 0);
 		if (!folder)
-			return error_set(err, errno, "--policy: the working folder is gone; write a path that begins with \"/\"");
+			return error_set(err, errno,
+			                 "--policy: the working folder is gone; write a path that begins with \"/\"");
 	}
 	options->policy = value_absolute_path(folder ? folder : "/", file, arena);
 	free(folder);
@@ -370,24 +377,52 @@ static const struct config_device *find_device(const struct config *config)
 	return NULL;
 }
 
+/* What stands in the file is the device's `policy`: it keeps file and line. */
+static int add_policy(struct config *config, const char *file, struct error *err)
+{
+	const size_t n = config->n_devices;
+	struct config_device *devices = arena_alloc(config->arena, n, sizeof *devices), *device;
+	struct capsa_value *values = arena_alloc(config->arena, config->devices[n - 1].n_values + 1, sizeof *values),
+			   *policy;
+	int rc;
+
+	if (!devices || !values)
+		return no_memory(err);
+	memcpy(devices, config->devices, n * sizeof *devices);
+	device = &devices[n - 1];
+	if (device->n_values > 0)
+		memcpy(values, device->values, device->n_values * sizeof *values);
+	policy = &values[device->n_values];
+	rc = read_config_file(file, config->arena, policy, err);
+	if (rc)
+		return rc;
+	policy->name = "policy";
+	policy->file = arena_strdup(config->arena, file);
+	device->values = values;
+	device->n_values++;
+	config->devices = devices;
+	return policy->file ? 0 : no_memory(err);
+}
+
 int net_options_add(const struct net_options *options, struct config *config, struct error *err)
 {
 	const struct config_device *theirs = find_device(config);
 	const char *text = "plugin = \"" PLUGIN "\";", *label;
+	int rc;
 
 	if (theirs && (options->none || options->forward || options->rules || options->policy))
 		return error_set(err, EEXIST, "%.200s: the machine has a network already (%s:%u); say it there",
 		                 options->none ? "--net none" : options->first, theirs->file, theirs->line);
 	if (theirs || !options->first)
 		return 0;
-	if (text && options->forward)
+	if (options->forward)
 		text = arena_format(config->arena, "%s forward = ( %s );", text, options->forward);
 	if (text && options->rules)
 		text = arena_format(config->arena, "%s policy = { default = \"%s\"; rules = ( %s ); };", text,
 		                    options->has_allow ? "deny" : "allow", options->rules);
-	/* At the beginning of a line, and it keeps file and line of what stands there. */
-	if (text && options->policy)
-		text = arena_format(config->arena, "%s policy = {\n@include \"%s\"\n};", text, options->policy);
 	label = arena_strdup(config->arena, options->first);
-	return text && label ? config_add_device(config, text, label, err) : no_memory(err);
+	rc = text && label ? config_add_device(config, text, label, err) : no_memory(err);
+	if (!rc && options->policy)
+		rc = add_policy(config, options->policy, err);
+	return rc;
 }

@@ -40,8 +40,8 @@ int net_option_rule(struct net_options *options, const char *word, bool allow, s
 int net_option_policy(struct net_options *options, const char *file, struct arena *arena, struct error *err);
 
 /*
- * Adds the device to a machine, where there is to be one. With a net-nat of the file's, `--net nat` is fine and all else
- * is refused. 0 or -errno with err.
+ * Adds the device to a machine, where there is to be one. With a net-nat of the file's, `--net nat` is fine and all
+ * else is refused. 0 or -errno with err.
  */
 int net_options_add(const struct net_options *options, struct config *config, struct error *err);
 

@@ -2,8 +2,8 @@
 /*
  * network.c - see network.h. Called by sandbox-machine.c (which devices there are) and link.c (when it is asked for).
  *
- * What a plugin says is written into the request as it is; the agent checks it. The guest answers, so an answer is worth
- * what the guest is worth: one that lies has commands without a network.
+ * What a plugin says is written into the request as it is; the agent checks it. The guest answers, so an answer is
+ * worth what the guest is worth: one that lies has commands without a network.
  */
 #include "core/sandbox/network.h"
 
@@ -188,8 +188,7 @@ size_t network_cards(const struct network *n)
 	return n->asked;
 }
 
-int network_new(struct reactor *reactor, const struct network_devices *devices, struct network **out,
-                struct error *err)
+int network_new(struct reactor *reactor, const struct network_devices *devices, struct network **out, struct error *err)
 {
 	struct network *n = calloc(1, sizeof *n);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* net_option_test.c - the words of --net, --publish, --allow, --deny and --policy, and the device that comes of them. */
+/* net_option_test.c - the words of --net, --publish, --allow, --deny and --policy, and the device that comes of them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,9 +70,10 @@ static const char *rule_text(const struct capsa_value *rule, char *to, size_t ro
 	for (size_t i = 0; i < rule->n_items; i++) {
 		const struct capsa_value *v = &rule->items[i];
 
-		used += (size_t)(v->type == CAPSA_TYPE_INT
-		                         ? snprintf(to + used, room - used, "%s%s=%d", used ? " " : "", v->name, (int)v->integer)
-		                         : snprintf(to + used, room - used, "%s%s=%s", used ? " " : "", v->name, v->string));
+		used += (size_t)(v->type == CAPSA_TYPE_INT ? snprintf(to + used, room - used, "%s%s=%d",
+		                                                      used ? " " : "", v->name, (int)v->integer)
+		                                           : snprintf(to + used, room - used, "%s%s=%s",
+		                                                      used ? " " : "", v->name, v->string));
 		assert_true(used < room);
 	}
 	return to;
@@ -115,9 +117,9 @@ static void test_nat_is_a_device_without_rules_of_its_own(void **state)
 
 static void test_published_ports_are_passed_on_and_mean_nat(void **state)
 {
-	static const char *const good[] = { "8080:80",          "tcp:8080:80",       "udp:5353:53",
-		                            "0:22",             "127.0.0.1:8080:80", "tcp:192.0.2.1:1:65535",
-		                            "udp:[::1]:0:22",   "[::]:8080:80" };
+	static const char *const good[] = { "8080:80",        "tcp:8080:80",       "udp:5353:53",
+		                            "0:22",           "127.0.0.1:8080:80", "tcp:192.0.2.1:1:65535",
+		                            "udp:[::1]:0:22", "[::]:8080:80" };
 	const size_t n = sizeof good / sizeof *good;
 	const struct capsa_value *forward;
 	struct command c;
@@ -136,10 +138,12 @@ static void test_published_ports_are_passed_on_and_mean_nat(void **state)
 
 static void test_published_ports_that_cannot_be_are_refused(void **state)
 {
-	static const char *const bad[] = { "",          "80",       ":",         "8080:",       ":80",          "8080:0",
-		                           "65536:80",  "80:65536", "-1:80",     "sctp:80:80",  "host:80:80",   "::1:80:80",
-		                           "[::1:80:80", "[]:80:80", "1.2.3:80:80", "[1.2.3.4]:80:80", "80:80\"", "80:80 ",
-		                           "tcp:",      "+1:80",    "8 0:80" };
+	static const char *const bad[] = {
+		"",           "80",       ":",           "8080:",           ":80",        "8080:0",
+		"65536:80",   "80:65536", "-1:80",       "sctp:80:80",      "host:80:80", "::1:80:80",
+		"[::1:80:80", "[]:80:80", "1.2.3:80:80", "[1.2.3.4]:80:80", "80:80\"",    "80:80 ",
+		"tcp:",       "+1:80",    "8 0:80"
+	};
 	struct command c;
 
 	(void)state;
@@ -197,13 +201,47 @@ static void test_matchers_become_rules(void **state)
 
 static void test_matchers_that_cannot_be_are_refused(void **state)
 {
-	static const char *const bad[] = {
-		"", "debian.org", "domain:", "domain:*", "domain:*.", "domain:a..b", "domain:.a", "domain:a b", "domain:a\"b",
-		"domain:a:0", "domain:a:", "domain:a:https", "domain:a:65536", "domain:a*.b", "ip:", "ip:1.2.3",
-		"ip:1.2.3.4:0", "ip:[::1", "ip:[::1]443", "ip:1.2.3.4/8", "cidr:10.0.0.0", "cidr:10.0.0.0/33",
-		"cidr:10.0.0.0/", "cidr:/8", "cidr:2001:db8::/129", "cidr:10.0.0.0/8/8", "group:", "group:all", "port:",
-		"port:9-8", "port:0", "port:-1", "port:1-", "protocol:sctp", "protocol:", "port:1,port:2",
-		"domain:a:1,port:2", "ip:1.2.3.4,ip:1.2.3.5", "port:1,", ",port:1", "country:de" };
+	static const char *const bad[] = { "",
+		                           "debian.org",
+		                           "domain:",
+		                           "domain:*",
+		                           "domain:*.",
+		                           "domain:a..b",
+		                           "domain:.a",
+		                           "domain:a b",
+		                           "domain:a\"b",
+		                           "domain:a:0",
+		                           "domain:a:",
+		                           "domain:a:https",
+		                           "domain:a:65536",
+		                           "domain:a*.b",
+		                           "ip:",
+		                           "ip:1.2.3",
+		                           "ip:1.2.3.4:0",
+		                           "ip:[::1",
+		                           "ip:[::1]443",
+		                           "ip:1.2.3.4/8",
+		                           "cidr:10.0.0.0",
+		                           "cidr:10.0.0.0/33",
+		                           "cidr:10.0.0.0/",
+		                           "cidr:/8",
+		                           "cidr:2001:db8::/129",
+		                           "cidr:10.0.0.0/8/8",
+		                           "group:",
+		                           "group:all",
+		                           "port:",
+		                           "port:9-8",
+		                           "port:0",
+		                           "port:-1",
+		                           "port:1-",
+		                           "protocol:sctp",
+		                           "protocol:",
+		                           "port:1,port:2",
+		                           "domain:a:1,port:2",
+		                           "ip:1.2.3.4,ip:1.2.3.5",
+		                           "port:1,",
+		                           ",port:1",
+		                           "country:de" };
 	struct command c;
 
 	(void)state;
@@ -272,8 +310,11 @@ static void test_a_file_of_rules_keeps_its_lines(void **state)
 
 static void test_what_contradicts_is_refused(void **state)
 {
-	static const char *const mean_nat[][2] = { { "--publish", "1:1" }, { "--allow", "port:1" }, { "--deny", "port:1" },
-		                                   { "--policy", "/dev/null" }, { "--net", "nat" } };
+	static const char *const mean_nat[][2] = { { "--publish", "1:1" },
+		                                   { "--allow", "port:1" },
+		                                   { "--deny", "port:1" },
+		                                   { "--policy", "/dev/null" },
+		                                   { "--net", "nat" } };
 	struct command c;
 
 	(void)state;
