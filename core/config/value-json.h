@@ -15,7 +15,8 @@
 
 /*
  * Reads the text (`len` bytes) of one JSON value into *out, called `name`, as the file would have it: BOOL, INT, FLOAT,
- * STRING, LIST, GROUP, without a place. All of it lives in `arena`. For value_check(). 0, or -EINVAL or -ENOMEM with err.
+ * STRING, LIST, GROUP, without a place. All of it lives in `arena`. For value_check(). 0, or -EINVAL or -ENOMEM with
+ * err.
  */
 int value_read_json(const char *text, size_t len, const char *name, struct arena *arena, struct capsa_value *out,
                     struct error *err);

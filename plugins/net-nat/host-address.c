@@ -284,12 +284,14 @@ static void on_readable(void *ctx, int fd, unsigned events)
 {
 	struct host_addresses *addresses = ctx;
 	bool any = false;
+	int more = 1;
 
 	(void)fd;
 	(void)events;
-	for (unsigned i = 0; i < BUDGET && receive(addresses, &any) > 0; i++)
-		;
-	if (addresses->incomplete && !addresses->listing)
+	for (unsigned i = 0; i < BUDGET && more > 0; i++)
+		more = receive(addresses, &any);
+	/* Not before all is taken: into a socket that is full the answer does not go, nor a second ENOBUFS. */
+	if (addresses->incomplete && !addresses->listing && more == 0)
 		ask_for_list(addresses); /* a failure: tried again with the next message */
 	if (any && addresses->changed)
 		addresses->changed(addresses->ctx);

@@ -104,6 +104,37 @@ tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
 tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
 
+# The policy, and what it knows of names and of the host.
+if HAVE_CMOCKA
+NET_NAT_POLICY_TESTS = \
+	tests/unit/nat_policy_test \
+	tests/unit/nat_policy_read_test \
+	tests/unit/nat_names_test \
+	tests/unit/nat_name_check_test \
+	tests/unit/nat_host_address_test \
+	tests/unit/nat_bypass_test
+check_PROGRAMS += $(NET_NAT_POLICY_TESTS)
+TESTS += $(NET_NAT_POLICY_TESTS)
+endif
+tests_unit_nat_policy_test_SOURCES = tests/unit/nat_policy_test.c
+tests_unit_nat_policy_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_policy_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_policy_read_test_SOURCES = tests/unit/nat_policy_read_test.c
+tests_unit_nat_policy_read_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_policy_read_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_names_test_SOURCES = tests/unit/nat_names_test.c
+tests_unit_nat_names_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_names_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_name_check_test_SOURCES = tests/unit/nat_name_check_test.c
+tests_unit_nat_name_check_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_name_check_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_host_address_test_SOURCES = tests/unit/nat_host_address_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_host_address_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_host_address_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_bypass_test_SOURCES = tests/unit/nat_bypass_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_bypass_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_bypass_test_LDADD = $(NET_NAT_TEST_WITH)
+
 # TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
 NAT_TCP_GUEST = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h
 if HAVE_CMOCKA
