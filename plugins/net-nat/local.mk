@@ -2,7 +2,10 @@
 NET_NAT_SOURCES = \
 	plugins/net-nat/nat.h \
 	plugins/net-nat/arrive.c \
-	plugins/net-nat/dns.c plugins/net-nat/dns.h \
+	plugins/net-nat/dns.c plugins/net-nat/dns.h plugins/net-nat/dns-private.h \
+	plugins/net-nat/dns-hosts.c \
+	plugins/net-nat/dns-message.c plugins/net-nat/dns-message.h \
+	plugins/net-nat/dns-stream.c \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
 	plugins/net-nat/error-queue.c plugins/net-nat/error-queue.h \
 	plugins/net-nat/flow.c plugins/net-nat/flow.h \
