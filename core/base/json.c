@@ -116,6 +116,41 @@ json_t *json_object_get(const json_t *object, const char *key)
 	return lib_json_object_get ? lib_json_object_get(object, key) : NULL;
 }
 
+void *json_object_iter(json_t *object)
+{
+	JANSSON(json_object_iter);
+
+	return lib_json_object_iter ? lib_json_object_iter(object) : NULL;
+}
+
+void *json_object_iter_next(json_t *object, void *iter)
+{
+	JANSSON(json_object_iter_next);
+
+	return lib_json_object_iter_next ? lib_json_object_iter_next(object, iter) : NULL;
+}
+
+const char *json_object_iter_key(void *iter)
+{
+	JANSSON(json_object_iter_key);
+
+	return lib_json_object_iter_key ? lib_json_object_iter_key(iter) : "";
+}
+
+json_t *json_object_iter_value(void *iter)
+{
+	JANSSON(json_object_iter_value);
+
+	return lib_json_object_iter_value ? lib_json_object_iter_value(iter) : NULL;
+}
+
+size_t json_object_size(const json_t *object)
+{
+	JANSSON(json_object_size);
+
+	return lib_json_object_size ? lib_json_object_size(object) : 0;
+}
+
 size_t json_array_size(const json_t *array)
 {
 	JANSSON(json_array_size);

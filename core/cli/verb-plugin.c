@@ -323,6 +323,9 @@ static void show_keys(const struct capsa_key *keys)
 		if (key->unique)
 			printf("%*sno two devices of a machine may have the same\n",
 			       name_width + type_width + default_width + 6, "");
+		if (key->flags & CAPSA_KEY_LIVE)
+			printf("%*slive: can be changed while the machine runs, capsa-api(7)\n",
+			       name_width + type_width + default_width + 6, "");
 	}
 }
 
@@ -362,6 +365,7 @@ static json_t *key_json(const struct capsa_key *key)
 		set_text(entry, "default", key->default_text);
 	json_object_set_new(entry, "required", json_boolean(key->required));
 	json_object_set_new(entry, "unique", json_boolean(key->unique));
+	json_object_set_new(entry, "live", json_boolean(key->flags & CAPSA_KEY_LIVE));
 	set_text(entry, "help", key->help);
 	if (has_limits(key)) {
 		json_object_set_new(entry, "min", json_integer(key->min));

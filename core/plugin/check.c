@@ -198,8 +198,16 @@ static int check_key(const struct capsa_plugin *info, unsigned index, const char
 	if (!line_valid(key->help))
 		return error_set(err, EPROTO, "%s: the key \"%s\" has no help (one line, at most %u letters)", file,
 		                 key->name, MAX_TEXT);
-	if (key->flags || key->reserved[0] || key->reserved[1])
+	if ((key->flags & ~CAPSA_KEY_LIVE) || key->reserved[0] || key->reserved[1])
 		return error_set(err, EPROTO, "%s: the key \"%s\" uses fields unknown to this capsa", file, key->name);
+	if ((key->flags & CAPSA_KEY_LIVE) && !info->reconfigure)
+		return error_set(err, EPROTO,
+		                 "%s: the key \"%s\" is live, but the plugin has no reconfigure() to take it", file,
+		                 key->name);
+	/* Who else has the value is known at the start only. */
+	if ((key->flags & CAPSA_KEY_LIVE) && key->unique)
+		return error_set(err, EPROTO, "%s: the key \"%s\" is both live and unique, which cannot be kept", file,
+		                 key->name);
 	if (key->type == CAPSA_TYPE_CHOICE) {
 		while (key->choices && n_choices <= MAX_CHOICES && key->choices[n_choices])
 			n_choices++;

@@ -8,7 +8,7 @@
  *
  * MAIN-THREAD CALLBACKS run while the home loop does not run the instance's code. For an instance on the main
  * loop that is so by itself. One with a thread of its own (WORKER, or PARALLEL on a machine without io_threads) has it
- * only from the end of start to stop, and is without it during save and restore.
+ * only from the end of start to stop, and is without it during save, restore, info and reconfigure.
  */
 #include "core/plugin/device.h"
 
@@ -416,6 +416,39 @@ int plugin_device_restore(struct plugin_device *d, const void *data, size_t len,
 		              "written by another version",
 		              d->name, state.len - state.read, d->info->name, d->info->version);
 	free(state.data);
+	return go_on(d, r, err);
+}
+
+/* ---- while it runs ---- */
+
+int plugin_device_info(struct plugin_device *d, struct arena *arena, struct capsa_value *out, struct error *err)
+{
+	*out = (struct capsa_value){ .type = CAPSA_TYPE_GROUP };
+	if (!d->info->info || d->state != INSTANCE_STARTED)
+		return 0;
+	if (!instance_info_begin(d, arena))
+		return error_set(err, ENOMEM, "%s: out of memory", d->name);
+	loop_thread_stop(d->own);
+	d->info->info(d->self);
+	*out = instance_info_end(d);
+	return go_on(d, 0, err);
+}
+
+int plugin_device_reconfigure(struct plugin_device *d, size_t key, const struct capsa_value *value, struct error *err)
+{
+	int r = 0;
+
+	if (!(d->info->keys[key].flags & CAPSA_KEY_LIVE))
+		return error_set(err, EPERM,
+		                 "%s: the key \"%s\" of the plugin %s cannot be changed while the machine runs; "
+		                 "change it in the configuration and start the machine again",
+		                 d->name, d->info->keys[key].name, d->info->name);
+	if (d->state != INSTANCE_STARTED)
+		return error_set(err, EBUSY, "%s: the machine has not started, or is stopping", d->name);
+	loop_thread_stop(d->own);
+	begin(d);
+	if (d->info->reconfigure(d->self, key, value) != 0)
+		r = failed(d, "reconfigure", EINVAL, err);
 	return go_on(d, r, err);
 }
 

@@ -14,6 +14,7 @@
 #define CAPSA_PLUGIN_DEVICE_H
 
 #include "capsa-plugin.h"
+#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/base/reactor.h"
 #include "core/plugin/loader.h"
@@ -59,6 +60,18 @@ void plugin_device_destroy(struct plugin_device *device);
 int plugin_device_can_save(const struct plugin_device *device, struct error *err);
 int plugin_device_save(struct plugin_device *device, void **data, size_t *len, struct error *err);
 int plugin_device_restore(struct plugin_device *device, const void *data, size_t len, struct error *err);
+
+/*
+ * info(): what a started instance tells of itself, as a GROUP that lives in `arena`: values are INT, STRING, LIST or
+ * GROUP. Empty where it tells nothing, or is not started. The home loop stands still meanwhile. 0 or -errno with err.
+ */
+int plugin_device_info(struct plugin_device *device, struct arena *arena, struct capsa_value *out, struct error *err);
+/*
+ * reconfigure(): keys[key] of its plugin gets `value`, checked as by keys_apply(). -EPERM: the key is not live; -EBUSY: the
+ * instance is not started; -EINVAL: the plugin refuses it, and the old value is in force. With err.
+ */
+int plugin_device_reconfigure(struct plugin_device *device, size_t key, const struct capsa_value *value,
+                              struct error *err);
 
 const char *plugin_device_name(const struct plugin_device *device);
 const struct capsa_plugin *plugin_device_plugin(const struct plugin_device *device);

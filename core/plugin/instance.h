@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "core/base/arena.h"
 #include "core/base/page-guard.h"
 #include "core/plugin/device.h"
 #include "core/plugin/jobs.h"
@@ -110,6 +111,7 @@ struct plugin_device {
 
 	struct jobs *jobs;                       /* NULL: no workers */
 	struct state_buffer *saving, *restoring; /* inside save() and restore() */
+	struct info_collector *informing;        /* inside info() */
 
 	pthread_mutex_t cause_lock;
 	struct error cause; /* what the plugin said by host->error() in the callback that is running */
@@ -146,6 +148,14 @@ void instance_silence_windows(struct plugin_device *d);
 
 /* services.c: counter of struct capsa_host. */
 uint64_t *service_counter(struct capsa_device *dev, const char *name, const char *help);
+
+/* services-info.c; instance_info_begin(): false where there is no memory. What the values are lives in `arena`. */
+void service_info_number(struct capsa_device *dev, const char *key, uint64_t value);
+void service_info_text(struct capsa_device *dev, const char *key, const char *text);
+void service_info_begin(struct capsa_device *dev, const char *key, bool list);
+void service_info_end(struct capsa_device *dev);
+bool instance_info_begin(struct plugin_device *d, struct arena *arena);
+struct capsa_value instance_info_end(struct plugin_device *d);
 
 /* services-queue.c */
 struct capsa_request *service_queue_pop(struct capsa_device *dev, unsigned queue);

@@ -12,6 +12,7 @@ core_plugin_libplugin_a_SOURCES = \
 	core/plugin/loader.h \
 	core/plugin/services.c \
 	core/plugin/services-event.c \
+	core/plugin/services-info.c \
 	core/plugin/services-memory.c \
 	core/plugin/services-open.c \
 	core/plugin/services-queue.c \

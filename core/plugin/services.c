@@ -3,7 +3,7 @@
  * services.c - the table of host services (struct capsa_host), and those that are words, numbers and bytes.
  *
  * Called by plugins. The larger groups have files of their own: services-queue.c, services-event.c,
- * services-open.c, services-memory.c.
+ * services-open.c, services-memory.c, services-info.c.
  */
 #include "core/plugin/instance.h"
 
@@ -192,4 +192,9 @@ const struct capsa_host plugin_host = {
 	.state_read = service_state_read,
 
 	.vcpus = service_vcpus,
+
+	.info_number = service_info_number,
+	.info_text = service_info_text,
+	.info_begin = service_info_begin,
+	.info_end = service_info_end,
 };

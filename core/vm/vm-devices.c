@@ -57,6 +57,19 @@ const struct capsa_value *vm_device_value(const struct vm *vm, size_t index, con
 	return NULL;
 }
 
+int vm_device_info(struct vm *vm, size_t index, struct arena *arena, struct capsa_value *out, struct error *err)
+{
+	return plugin_device_info(vm->devices[index].instance, arena, out, err);
+}
+
+const struct capsa_value *vm_info_item(const struct capsa_value *group, const char *name, enum capsa_type type)
+{
+	for (size_t i = 0; i < group->n_items; i++)
+		if (strcmp(group->items[i].name, name) == 0 && group->items[i].type == type)
+			return &group->items[i];
+	return NULL;
+}
+
 void vm_devices_close(struct vm *vm)
 {
 	for (size_t i = vm->devices ? vm->config->n_devices : 0; i-- > 0;) {

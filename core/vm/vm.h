@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/base/timeline.h"
 #include "core/config/config.h"
@@ -41,6 +42,13 @@ uint32_t vm_device_id(const struct vm *vm, size_t index);
  * the plugin has no such key. Lives as long as the vm.
  */
 const struct capsa_value *vm_device_value(const struct vm *vm, size_t index, const char *key);
+/*
+ * What that device tells of itself while it runs (info() in capsa-plugin.h), as a GROUP that lives in `arena`; empty before
+ * and after. Main loop. 0 or -errno with err.
+ */
+int vm_device_info(struct vm *vm, size_t index, struct arena *arena, struct capsa_value *out, struct error *err);
+/* The item of a GROUP that is called so and has the type; NULL: there is none. */
+const struct capsa_value *vm_info_item(const struct capsa_value *group, const char *name, enum capsa_type type);
 /* When its start got where. Others add their marks; any thread. */
 struct timeline *vm_timeline(struct vm *vm);
 /* Lines for `-v`, to standard output: what the machine will be made of. */

@@ -114,10 +114,8 @@ static void answer_arp(struct nat *nat, const struct nic_frame *frame, const str
 	memcpy(answer.sender_mac, nat->gateway_mac, ETH_ALEN);
 	memcpy(answer.target_mac, arp.sender_mac, ETH_ALEN);
 	arp_put(reply, nat->guest_mac, &answer);
-	if (nic_send(nat->nic, frame->pair, NULL, &iov, 1) < 0) {
+	if (nic_send(nat->nic, frame->pair, NULL, &iov, 1) < 0)
 		counter_add(nat->counters.rx_dropped, 1);
-		return;
-	}
 }
 
 /* ---- DHCP ---- */

@@ -46,9 +46,10 @@ if HAVE_CMOCKA
 check_LIBRARIES += tests/unit/libnet-nat-test.a
 NET_NAT_TESTS = \
 	tests/unit/nat_arrive_test \
+	tests/unit/nat_card_test \
 	tests/unit/nat_fragment_test \
 	tests/unit/nat_gateway_test \
-	tests/unit/nat_card_test
+	tests/unit/net_nic_test
 check_PROGRAMS += $(NET_NAT_TESTS)
 TESTS += $(NET_NAT_TESTS)
 endif
@@ -59,6 +60,18 @@ tests_unit_libnet_nat_test_a_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_card_test_SOURCES = tests/unit/nat_card_test.c
 tests_unit_nat_card_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_card_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_arrive_test_SOURCES = tests/unit/nat_arrive_test.c
+tests_unit_nat_arrive_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_arrive_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_fragment_test_SOURCES = tests/unit/nat_fragment_test.c
+tests_unit_nat_fragment_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_fragment_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_gateway_test_SOURCES = tests/unit/nat_gateway_test.c
+tests_unit_nat_gateway_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_gateway_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_net_nic_test_SOURCES = tests/unit/net_nic_test.c
+tests_unit_net_nic_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_nic_test_LDADD = $(NET_NAT_TEST_WITH)
 
 # Flows, UDP, ping, published ports: in a network namespace of their own (tests/unit/nat_namespace.h).
 if HAVE_CMOCKA
@@ -90,15 +103,6 @@ tests_unit_nat_forward_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
 tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_arrive_test_SOURCES = tests/unit/nat_arrive_test.c
-tests_unit_nat_arrive_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_nat_arrive_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_fragment_test_SOURCES = tests/unit/nat_fragment_test.c
-tests_unit_nat_fragment_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_nat_fragment_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_gateway_test_SOURCES = tests/unit/nat_gateway_test.c
-tests_unit_nat_gateway_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_nat_gateway_test_LDADD = $(NET_NAT_TEST_WITH)
 
 # TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
 NAT_TCP_CASE = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h tests/unit/nat_tcp_case.c tests/unit/nat_tcp_case.h

@@ -17,7 +17,7 @@
 
 /*
  * One IP packet that carries `l4` (n <= SEND_PIECES_MAX pieces, its checksum done), addressed to the guest's MAC, or to
- * a group's where `to` is one. Longer than the MTU: fragments of both families. Counts frames and spends RATE_IN. 0,
+ * a group's where `to` is one. Longer than the MTU: fragments of both families. Spends RATE_IN. 0,
  * -EMSGSIZE where no IP packet is so long, or what nic_reserve() says: then it is dropped and counted. The caller sees
  * to nic_flush().
  */

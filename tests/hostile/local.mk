@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Guests that mean harm: a driver in a unit test, and a program that runs in place of a kernel (tests/guest/hostile.sh).
 if HAVE_CMOCKA
-HOSTILE_TESTS = tests/hostile/driver_test tests/hostile/fs_test tests/hostile/plugins_test tests/hostile/threads_test tests/hostile/vsock_test
+HOSTILE_TESTS = tests/hostile/driver_test tests/hostile/fs_test tests/hostile/net_test tests/hostile/plugins_test tests/hostile/threads_test tests/hostile/vsock_test
 check_PROGRAMS += $(HOSTILE_TESTS)
 TESTS += $(HOSTILE_TESTS)
 endif
@@ -13,6 +13,11 @@ tests_hostile_fs_test_SOURCES = tests/hostile/fs_test.c tests/hostile/garbage.c 
 tests_hostile_fs_test_CFLAGS = $(UNIT_CFLAGS)
 tests_hostile_fs_test_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_hostile_fs_test_LDADD = $(VIRTIO_PLUGIN_TEST_WITH)
+tests_hostile_net_test_SOURCES = tests/hostile/net_test.c tests/hostile/garbage.c tests/hostile/garbage.h \
+	tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_hostile_net_test_CFLAGS = $(UNIT_CFLAGS)
+tests_hostile_net_test_LDFLAGS = $(VIRTIO_TEST_LINK)
+tests_hostile_net_test_LDADD = $(VIRTIO_PLUGIN_TEST_WITH)
 tests_hostile_plugins_test_SOURCES = tests/hostile/plugins_test.c tests/hostile/garbage.c tests/hostile/garbage.h
 tests_hostile_plugins_test_CFLAGS = $(UNIT_CFLAGS)
 tests_hostile_plugins_test_LDFLAGS = $(VIRTIO_TEST_LINK)

@@ -260,6 +260,22 @@ static void host_watch_remove(struct capsa_watch *watch)
 		watch->removed = true;
 }
 
+struct capsa_watch *nat_host_watch(struct nat_host *host, int fd, void (*call)(void *ctx, int fd, unsigned events),
+                                   void *ctx)
+{
+	return host_watch_add(&host->dev, fd, CAPSA_WATCH_READ, call, ctx);
+}
+
+void nat_host_watch_set(struct capsa_watch *watch, unsigned events)
+{
+	(void)host_watch_set(watch, events);
+}
+
+void nat_host_unwatch(struct capsa_watch *watch)
+{
+	host_watch_remove(watch);
+}
+
 static struct capsa_timer *host_timer_add(struct capsa_device *dev, void (*call)(void *ctx), void *ctx)
 {
 	struct capsa_timer *timer = calloc(1, sizeof *timer);

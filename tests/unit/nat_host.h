@@ -51,12 +51,12 @@ struct nat_host {
 	bool active;
 	/* Called before each turn, where not NULL: the guest takes what is there for it and makes room. */
 	void (*before_turn)(struct nat_host *host);
-	bool real_time;                        /* timers by the clock; else only by nat_host_pass() */
-	uint64_t ahead;                        /* ms that the clock is ahead of CLOCK_MONOTONIC */
+	bool real_time;                             /* timers by the clock; else only by nat_host_pass() */
+	uint64_t ahead;                             /* ms that the clock is ahead of CLOCK_MONOTONIC */
 	void (*set_ahead)(void *self, uint64_t ms); /* sets the plugin's own clock ahead, called by nat_host_pass() */
-	unsigned vcpus;                        /* 2 */
-	bool opens_fail;                       /* socket_open() says -EMFILE */
-	unsigned opened;                       /* how often it was called */
+	unsigned vcpus;                             /* 2 */
+	bool opens_fail;                            /* socket_open() says -EMFILE */
+	unsigned opened;                            /* how often it was called */
 
 	struct capsa_setup setup;
 	unsigned char space[CAPSA_MAX_CONFIG_SPACE];
@@ -102,6 +102,12 @@ void nat_host_offer(struct nat_host *host, unsigned queue, struct host_buffer *b
                     unsigned n_readable, const struct iovec *writable, unsigned n_writable);
 /* The next one that the guest can see, or NULL. */
 struct host_buffer *nat_host_used(struct nat_host *host, unsigned queue);
+
+/* Descriptors of the caller's own, in the same loop; begin readable. */
+struct capsa_watch *nat_host_watch(struct nat_host *host, int fd, void (*call)(void *ctx, int fd, unsigned events),
+                                   void *ctx);
+void nat_host_watch_set(struct capsa_watch *watch, unsigned events);
+void nat_host_unwatch(struct capsa_watch *watch);
 
 /* What is ready, waiting for it up to `ms` (negative: for ever). False: nothing was. */
 bool nat_host_turn(struct nat_host *host, int ms);
