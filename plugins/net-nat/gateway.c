@@ -371,7 +371,6 @@ void gateway_begin(struct nat *nat)
 {
 	if (!nat->ipv6)
 		return;
-	advertise_router(nat, 0, &all_nodes);
 	(void)timeout_set(nat->timeouts, &nat->gateway->advertise, ROUTER_AGAIN * 1000u);
 }
 

@@ -18,7 +18,10 @@
 
 int gateway_new(struct nat *nat, struct gateway **out);
 void gateway_free(struct gateway *gateway);
-/* The card is up: an unsolicited router advertisement. */
+/*
+ * The card is up: the router advertises itself every few hours from now on. Not at once, as no driver has buffers for it
+ * yet: a guest asks by itself when its interface comes up.
+ */
 void gateway_begin(struct nat *nat);
 /* Takes what is the gateway's: true, or false where the frame is for others. */
 bool gateway_arrive(struct nat *nat, const struct nic_frame *frame, const struct packet *packet);

@@ -3,9 +3,9 @@
  * frame_fuzz.c - frames of a guest, several in a row, through the whole net-nat plugin: the card, what it makes of
  * them, sockets, and what comes back, which the harness checks (nat_guest.h).
  *
- * An input is a row of records: five bytes (below), then a frame. The plugin runs in a network namespace of its own,
- * where nothing is but loopback, and nobody listens. Where the host permits none, all is denied by the rules instead,
- * so that nothing of what is made up here reaches a machine.
+ * An input is a row of records: five bytes (below), then a frame, whose checksums are made right. The plugin runs in a
+ * network namespace of its own, where nothing is but loopback, and nobody listens. Where the host permits none, all is
+ * denied by the rules instead, so that nothing of what is made up here reaches a machine.
  */
 #include <net/if.h>
 #include <sched.h>
@@ -22,8 +22,9 @@
 #define TURNS_MAX 64u
 #define PAUSE_MS 20000u /* longer than pieces of packets wait */
 
-/* The first byte of a record: what the next two mean. */
+/* The first byte of a record: what the next two mean, and whether checksums are made right. */
 enum kind { PLAIN, SPLIT, CHECKSUM, GSO, PAUSE, KINDS };
+#define AS_IT_IS 0x80u
 
 const unsigned fuzz_runs = 20000;
 
@@ -103,10 +104,16 @@ static void take_answers(void)
 
 static void send_frame(const uint8_t *record, const uint8_t *bytes, size_t len)
 {
+	static uint8_t frame[FUZZ_INPUT_MAX + 1];
 	struct virtio_net_hdr_v1 header = { .flags = 0 };
 	size_t split = 0;
 
-	switch (record[0] % KINDS) {
+	if (len > sizeof frame)
+		len = sizeof frame;
+	memcpy(frame, bytes, len);
+	if (!(record[0] & AS_IT_IS))
+		packets_repair(frame, len);
+	switch (record[0] % AS_IT_IS % KINDS) {
 	case SPLIT:
 		split = (size_t)(record[1] | record[2] << 8);
 		break;
@@ -129,7 +136,7 @@ static void send_frame(const uint8_t *record, const uint8_t *bytes, size_t len)
 	default:
 		break;
 	}
-	nat_send_with(&guest, 0, &header, bytes, len, split < len ? split : 0);
+	nat_send_with(&guest, 0, &header, frame, len, split < len ? split : 0);
 	take_answers();
 }
 

@@ -147,7 +147,8 @@ static void run_mutation(const struct corpus *corpus, unsigned n)
 	struct random r = random_of(n);
 	struct input in = corpus->seeds[below(&r, corpus->n)];
 
-	for (size_t times = 1 + below(&r, MUTATIONS_MAX); times > 0; times--)
+	/* Mostly few: one change gets further than many. */
+	for (size_t times = 1 + below(&r, 1 + below(&r, MUTATIONS_MAX)); times > 0; times--)
 		mutate(&in, corpus, &r);
 	run_one(in.bytes, in.len);
 }

@@ -328,3 +328,45 @@ size_t packets_seed(unsigned n, uint8_t *data)
 		return len ? len : seed_of_dhcp6(n - DHCP_MESSAGES, data);
 	}
 }
+
+/* Where the upper layer has its checksum; 0: nowhere. */
+static size_t sum_place(const struct packet *p)
+{
+	switch (p->protocol) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_UDP:
+		return 6;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return 2;
+	default:
+		return 0;
+	}
+}
+
+void packets_repair(uint8_t *frame, size_t len)
+{
+	struct packet p;
+	uint16_t sum;
+	size_t place;
+
+	if (len >= 34 && frame[12] == 8 && frame[13] == 0) {
+		const size_t header = (size_t)(frame[14] & 0xf) * 4;
+
+		if (header < 20 || 14 + header > len)
+			return;
+		memset(frame + 24, 0, 2);
+		sum = checksum_finish(checksum_add(0, frame + 14, header, 0));
+		memcpy(frame + 24, &sum, 2);
+	}
+	packet_parse(frame, len < PACKET_HEAD ? len : PACKET_HEAD, len, &p);
+	place = sum_place(&p);
+	if (p.kind != PACKET_IP || !place || place + 2 > p.l4_len)
+		return;
+	memset(frame + p.l4 + place, 0, 2);
+	sum = checksum_finish(checksum_add(
+		p.protocol == IPPROTO_ICMP ? 0 : checksum_pseudo(&p.source, &p.target, p.protocol, (uint32_t)p.l4_len),
+		frame + p.l4, p.l4_len, 0));
+	memcpy(frame + p.l4 + place, &sum, 2);
+}

@@ -22,14 +22,9 @@ struct frame {
 	size_t len;
 };
 
-/* With the router's first advertisement taken. */
 static void begin(const char *options)
 {
-	struct nat_frame frame;
-
 	nat_begin(&guest, options);
-	if (guest.nat->ipv6)
-		nat_receive(&guest, &frame);
 	nat_receive_none(&guest);
 }
 

@@ -15,6 +15,7 @@
 #define BOTH "policy = { default = \"deny\"; };"
 #define GATEWAY_LINK_LOCAL "fe80::5055:aff:fe00:1"
 #define GUEST_LINK_LOCAL "fe80::1234"
+#define ROUTER_AGAIN_MS (65535u / 3 * 1000 + 1000) /* a third of the longest lifetime, and a little */
 
 static struct nat_guest guest;
 static struct nat_frame frame;
@@ -22,9 +23,14 @@ static struct nat_frame frame;
 static void begin(const char *options)
 {
 	nat_begin(&guest, options);
-	if (guest.nat->ipv6)
-		nat_receive(&guest, &frame);
 	nat_receive_none(&guest);
+}
+
+/* What was sent has been taken. */
+static void settle(void)
+{
+	while (nat_turn(&guest))
+		;
 }
 
 static struct in_addr ipv4(const char *text)
@@ -161,6 +167,16 @@ static const unsigned char *dhcp_option(unsigned code)
 	return NULL;
 }
 
+#define ASSERT_OPTION(code, value) assert_option(code, value, sizeof(value) - 1)
+static void assert_option(unsigned code, const char *value, size_t len)
+{
+	const unsigned char *option = dhcp_option(code);
+
+	if (!option)
+		fail_msg("option %u is missing", code);
+	assert_memory_equal(option, value, len);
+}
+
 static void assert_dhcp(enum dhcp_type type, const char *to)
 {
 	nat_receive(&guest, &frame);
@@ -180,14 +196,14 @@ static void a_guest_gets_its_lease_and_all_that_belongs_to_it(void **state)
 	send_dhcp(&(struct request){ .type = DHCP_DISCOVER });
 	assert_dhcp(DHCP_OFFER, NAT_GUEST);
 	assert_memory_equal(frame.bytes + frame.packet.payload + 16, "\12\0\2\2", 4);
-	assert_memory_equal(dhcp_option(1), "\4\377\377\377\0", 5);
-	assert_memory_equal(dhcp_option(3), "\4\12\0\2\1", 5);
-	assert_memory_equal(dhcp_option(6), "\4\12\0\2\1", 5);
-	assert_memory_equal(dhcp_option(26), "\2\43\50", 3);
-	assert_memory_equal(dhcp_option(51), "\4\0\1\121\200", 5);
-	assert_memory_equal(dhcp_option(12), "\3box", 4);
-	assert_memory_equal(dhcp_option(15), "\13example.com", 12);
-	assert_memory_equal(dhcp_option(119), "\32\7example\3com\0\3lab\7example", 27);
+	ASSERT_OPTION(1, "\4\377\377\377\0");
+	ASSERT_OPTION(3, "\4\12\0\2\1");
+	ASSERT_OPTION(6, "\4\12\0\2\1");
+	ASSERT_OPTION(26, "\2\43\50");
+	ASSERT_OPTION(51, "\4\0\1\121\200");
+	ASSERT_OPTION(12, "\3box");
+	ASSERT_OPTION(15, "\13example.com");
+	ASSERT_OPTION(119, "\32\7example\3com\0\3lab\7example");
 	send_dhcp(&(struct request){ .type = DHCP_REQUEST, .wanted = NAT_GUEST, .server = NAT_GATEWAY });
 	assert_dhcp(DHCP_ACK, NAT_GUEST);
 	assert_memory_equal(frame.bytes + frame.packet.payload + 16, "\12\0\2\2", 4);
@@ -262,6 +278,7 @@ static void nonsense_on_the_ports_of_dhcp_is_malformed(void **state)
 	(void)state;
 	begin(BOTH);
 	nat_send_udp(&guest, NAT_GUEST, 68, "255.255.255.255", 67, "nonsense", 8);
+	settle();
 	assert_int_equal(nat_counter(&guest, "malformed"), 1);
 	nat_send_udp(&guest, GUEST_LINK_LOCAL, 546, "ff02::1:2", 547, "nonsense", 8);
 	nat_receive_none(&guest);
@@ -298,17 +315,17 @@ static void assert_icmp6(uint8_t type, const char *from, const char *to)
 	nat_receive_none(&guest);
 }
 
-static void the_router_advertises_itself_when_the_card_comes_up_and_every_few_hours(void **state)
+static void the_router_advertises_itself_every_few_hours(void **state)
 {
 	(void)state;
-	nat_begin(&guest, BOTH);
-	assert_icmp6(ND_ROUTER_ADVERT, GATEWAY_LINK_LOCAL, "ff02::1");
-	assert_memory_equal(frame.bytes, "\63\63\0\0\0\1", ETH_ALEN);
-	nat_pass(&guest, 65535u * 1000u / 3);
-	assert_icmp6(ND_ROUTER_ADVERT, GATEWAY_LINK_LOCAL, "ff02::1");
-	nat_pass(&guest, 65535u * 1000u / 3);
-	assert_icmp6(ND_ROUTER_ADVERT, GATEWAY_LINK_LOCAL, "ff02::1");
+	begin(BOTH);
+	for (unsigned i = 0; i < 3; i++) {
+		nat_pass(&guest, ROUTER_AGAIN_MS);
+		assert_icmp6(ND_ROUTER_ADVERT, GATEWAY_LINK_LOCAL, "ff02::1");
+		assert_memory_equal(frame.bytes, "\63\63\0\0\0\1", ETH_ALEN);
+	}
 	nat_reset(&guest);
+	nat_pass(&guest, ROUTER_AGAIN_MS);
 	assert_icmp6(ND_ROUTER_ADVERT, GATEWAY_LINK_LOCAL, "ff02::1");
 	nat_end(&guest);
 }
@@ -446,6 +463,7 @@ static void send_echo(const char *from, const char *to, size_t payload, size_t m
 
 		if (is_ipv4) {
 			n = nat_put_ip(&guest, bytes, from, to, protocol, echo + at, take);
+			memcpy(bytes + 34, echo + at, take); /* a piece has no checksum to fill in */
 			bytes[18] = 0;
 			bytes[19] = 42;
 			bytes[20] = (unsigned char)((more ? 0x20 : 0) | at / 8 >> 8);
@@ -462,6 +480,7 @@ static void send_echo(const char *from, const char *to, size_t payload, size_t m
 			n = nat_put_ip(&guest, bytes, from, to, IPPROTO_FRAGMENT, l4, 8 + take);
 		}
 		nat_send(&guest, bytes, n);
+		settle(); /* the guest's queue is shorter than a long packet has pieces */
 	}
 }
 
@@ -522,6 +541,7 @@ static void a_ping_with_a_wrong_checksum_is_malformed_but_one_that_has_none_yet_
 	(void)state;
 	begin(IPV4);
 	n = nat_put_ip(&guest, bytes, NAT_GUEST, NAT_GATEWAY, IPPROTO_ICMP, message, sizeof message);
+	bytes[36] ^= 1;
 	nat_send(&guest, bytes, n);
 	nat_receive_none(&guest);
 	assert_int_equal(nat_counter(&guest, "malformed"), 1);
@@ -544,7 +564,7 @@ int main(void)
 		TEST(a_request_to_another_server_and_what_wants_no_answer_gets_none),
 		TEST(who_informs_itself_is_told_the_rest),
 		TEST(nonsense_on_the_ports_of_dhcp_is_malformed),
-		TEST(the_router_advertises_itself_when_the_card_comes_up_and_every_few_hours),
+		TEST(the_router_advertises_itself_every_few_hours),
 		TEST(a_solicited_router_tells_prefix_mtu_and_names),
 		TEST(the_gateways_addresses_of_ipv6_are_found),
 		TEST(who_looks_whether_its_own_address_is_free_finds_it_so),
