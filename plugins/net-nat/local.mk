@@ -115,7 +115,8 @@ NET_NAT_POLICY_TESTS = \
 	tests/unit/nat_names_test \
 	tests/unit/nat_name_check_test \
 	tests/unit/nat_host_address_test \
-	tests/unit/nat_bypass_test
+	tests/unit/nat_bypass_test \
+	tests/unit/nat_info_test
 check_PROGRAMS += $(NET_NAT_POLICY_TESTS)
 TESTS += $(NET_NAT_POLICY_TESTS)
 endif
@@ -134,6 +135,9 @@ tests_unit_nat_name_check_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_host_address_test_SOURCES = tests/unit/nat_host_address_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_host_address_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_host_address_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_info_test_SOURCES = tests/unit/nat_info_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_info_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_info_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_bypass_test_SOURCES = tests/unit/nat_bypass_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_bypass_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_bypass_test_LDADD = $(NET_NAT_TEST_WITH)

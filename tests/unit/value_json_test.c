@@ -38,19 +38,14 @@ static char *through(const char *text)
 	return out;
 }
 
+#define NESTED                                                                                         \
+	"{\"default\":\"deny\",\"rules\":[{\"action\":\"allow\",\"port\":443},{\"action\":\"deny\"}]," \
+	"\"x\":[1,[2.5,\"y\"]]}"
+
 static void every_kind_of_value_comes_through(void **state)
 {
 	static const char *const texts[] = {
-		"true",
-		"false",
-		"0",
-		"-9223372036854775808",
-		"0.5",
-		"\"text\"",
-		"[]",
-		"{}",
-		"{\"default\":\"deny\",\"rules\":[{\"action\":\"allow\",\"port\":443},{\"action\":\"deny\"}],\"x\":[1,["
-		"2.5,\"y\"]]}",
+		"true", "false", "0", "-9223372036854775808", "0.5", "\"text\"", "[]", "{}", NESTED,
 	};
 
 	(void)state;
