@@ -83,8 +83,10 @@ struct tcp_flow {
 	bool readable : 1;  /* the socket may have more */
 	bool drain : 1;     /* and a short read does not mean that it has not: its end or an error is there */
 	bool at_end : 1;    /* its end has been read */
-	bool blocked : 1;   /* it takes no more; EPOLLOUT will come */
-	bool lost_text : 1; /* while it was blocked the guest sent what could not be taken */
+	bool waiting : 1;    /* it is about to be full: no more is offered before EPOLLOUT, which will come */
+	bool full : 1;       /* it takes no more, as waiting */
+	bool small : 1;      /* it was full before it should have been */
+	bool lost_text : 1; /* while it was full the guest sent what could not be taken */
 	bool ack_due : 1;
 	bool fin_due : 1;    /* ours */
 	bool reset_due : 1;  /* closed, but for a RST that has found no room yet */

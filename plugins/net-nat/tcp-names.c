@@ -50,7 +50,7 @@ int tcp_names_resume(struct tcp_flow *f)
 		n = send(f->flow.source.fd, names->bytes + names->sent, names->len - names->sent,
 		         MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN) {
-			f->blocked = true;
+			f->waiting = f->full = true;
 			return 0;
 		}
 		if (n < 0)

@@ -64,7 +64,7 @@ static void on_ready(struct socket_source *source, uint32_t events)
 			return;
 		}
 	}
-	if (events & EPOLLOUT && f->blocked && !tcp_receive_resume(f))
+	if (events & EPOLLOUT && f->waiting && !tcp_receive_resume(f))
 		return;
 	(void)tcp_flow_go(f);
 }

@@ -58,13 +58,15 @@ void tcp_receive_offer(struct tcp_flow *f)
 {
 	uint32_t room;
 
-	if (f->blocked || f->receive_edge - f->receive_next > f->receive_full / 2)
+	if (f->waiting || f->receive_edge - f->receive_next > f->receive_full / 2)
 		return;
 	room = socket_room(f);
 	if (!room) {
-		f->blocked = true;
+		f->waiting = true;
 		return;
 	}
+	/* Each packet in it has a price of its own, which small ones feel: those have shown that they do. */
+	room -= f->small ? room / 2 : room / 8;
 	if (room > TCP_WINDOW_MOST)
 		room = TCP_WINDOW_MOST;
 	if (!f->scale && room > WINDOW_UNSCALED)
@@ -104,12 +106,12 @@ bool tcp_receive_resume(struct tcp_flow *f)
 {
 	const uint32_t edge = f->receive_edge;
 
-	f->blocked = false;
+	f->waiting = f->full = false;
 	if (f->names && tcp_names_resume(f) < 0) {
 		tcp_end_reset(f);
 		return false;
 	}
-	if (f->blocked || !tcp_state_takes_data(tcp_flow_state(f)))
+	if (f->full || !tcp_state_takes_data(tcp_flow_state(f)))
 		return true;
 	tcp_receive_offer(f);
 	if (f->lost_text) {
@@ -137,7 +139,7 @@ static ssize_t send_text(struct tcp_flow *f, const struct nic_frame *frame, size
 		return 0;
 	sent = sendmsg(f->flow.source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < (ssize_t)len)
-		f->blocked = sent >= 0 || errno == EAGAIN;
+		f->small = f->waiting = f->full = sent >= 0 || errno == EAGAIN;
 	if (sent < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	return sent;
@@ -172,7 +174,7 @@ static bool take_text(struct tcp_flow *f, const struct nic_frame *frame, const s
 		len = window;
 		fin = false;
 	}
-	if (len > 0 && !f->blocked) {
+	if (len > 0 && !f->full) {
 		taken = f->names ? tcp_names_take(f, frame, segment->text + skip, len)
 		                 : send_text(f, frame, segment->text + skip, len);
 		if (taken < 0) {
@@ -185,14 +187,14 @@ static bool take_text(struct tcp_flow *f, const struct nic_frame *frame, const s
 	if (fin && (size_t)taken == len) {
 		if (!f->names)
 			return take_fin(f);
-		if (!f->blocked) { /* nothing comes behind it, and there was no name */
+		if (!f->full) { /* nothing comes behind it, and there was no name */
 			tcp_end_reset(f);
 			return false;
 		}
 		f->lost_text = true;
 	}
 	if ((size_t)taken < segment->len - skip)
-		f->lost_text = f->lost_text || f->blocked;
+		f->lost_text = f->lost_text || f->full;
 	acknowledge_soon(f);
 	return true;
 }
@@ -241,7 +243,7 @@ bool tcp_receive(struct tcp_flow *f, const struct nic_frame *frame, const struct
 	if (!len)
 		return true;
 	if (ahead > 0) {
-		if (f->blocked)
+		if (f->full)
 			f->lost_text = true;
 		acknowledge_now(f);
 		return true;

@@ -38,6 +38,7 @@ void tcp_guest_begin(struct tcp_guest *t, struct nat_guest *guest, const char *o
 	t->scale = 7;
 	t->sack = true;
 	t->window = 1 << 20;
+	t->flight = UINT64_MAX;
 	t->first = 0xfffffff0u + own_port; /* comes round early */
 }
 
@@ -160,7 +161,8 @@ void tcp_guest_syn(struct tcp_guest *t)
 
 static void pump(struct tcp_guest *t)
 {
-	while (t->connected && t->sent < t->wanted && t->sent < t->peer_window) {
+	while (t->connected && t->sent < t->wanted && t->sent < t->peer_window &&
+	       t->sent - t->acked < t->flight) {
 		uint64_t len = t->wanted - t->sent;
 
 		if (len > t->peer_window - t->sent)
@@ -169,6 +171,8 @@ static void pump(struct tcp_guest *t)
 			len = t->frame;
 		tcp_guest_segment(t, TH_ACK | TH_PUSH, t->sent, (size_t)len);
 		t->sent += len;
+		if (t->sent > t->highest)
+			t->highest = t->sent;
 	}
 	if (t->connected && t->fin_wanted && !t->fin_sent && t->sent == t->wanted) {
 		tcp_guest_segment(t, TH_ACK | TH_FIN, t->sent, 0);
@@ -193,16 +197,13 @@ void tcp_guest_rst(struct tcp_guest *t)
 	tcp_guest_segment(t, TH_RST, t->sent + t->fin_sent, 0);
 }
 
-static void send_first_again(struct tcp_guest *t)
+/* Everything that is not acknowledged, from its first byte on. */
+static void go_back(struct tcp_guest *t)
 {
-	uint64_t len = t->sent - t->acked;
-
-	if (len > t->frame)
-		len = t->frame;
-	if (len)
-		tcp_guest_segment(t, TH_ACK, t->acked, (size_t)len);
-	else if (t->fin_sent && !t->fin_acked)
-		tcp_guest_segment(t, TH_ACK | TH_FIN, t->sent, 0);
+	t->sent = t->acked;
+	if (t->fin_sent && !t->fin_acked)
+		t->fin_sent = false;
+	pump(t);
 }
 
 void tcp_guest_timeout(struct tcp_guest *t)
@@ -210,7 +211,7 @@ void tcp_guest_timeout(struct tcp_guest *t)
 	if (!t->connected)
 		tcp_guest_syn(t);
 	else
-		send_first_again(t);
+		go_back(t);
 }
 
 /* ---- from the plugin ---- */
@@ -273,19 +274,23 @@ static void take_text(struct tcp_guest *t, uint64_t begin, const unsigned char *
 
 static void take_ack(struct tcp_guest *t, const struct tcphdr *tcp, size_t len)
 {
-	const uint32_t acked = ntohl(tcp->th_ack) - (t->first + 1) - (uint32_t)t->acked;
+	uint32_t acked = ntohl(tcp->th_ack) - (t->first + 1) - (uint32_t)t->acked;
 	const uint64_t edge = t->acked + acked + ((uint64_t)ntohs(tcp->th_win) << t->peer_scale);
 
-	if (acked > t->sent - t->acked + t->fin_sent)
+	if (acked > t->highest - t->acked + t->fin_wanted)
 		return; /* old */
 	t->acks++;
-	if (acked > t->sent - t->acked)
-		t->fin_acked = true;
+	if (acked > t->wanted - t->acked) {
+		t->fin_acked = t->fin_sent = true;
+		acked--;
+	}
 	if (acked) {
-		t->acked += acked - (acked > t->sent - t->acked);
+		t->acked += acked;
+		if (t->sent < t->acked)
+			t->sent = t->acked;
 		t->duplicates = 0;
 	} else if (!len && edge == t->peer_window && t->sent > t->acked && ++t->duplicates == 3) {
-		send_first_again(t);
+		go_back(t);
 	}
 	if (edge > t->peer_window)
 		t->peer_window = edge;
@@ -348,21 +353,48 @@ static void take_segment(struct tcp_guest *t)
 	take_established(t, tcp, t->last.bytes + p->payload, p->payload_len);
 }
 
-bool tcp_guest_step(struct tcp_guest *t)
+static void take_frame(struct tcp_guest *t)
 {
-	if (!nat_receive_now(t->guest, &t->last))
-		return false;
 	if (t->last.packet.kind != PACKET_IP)
-		return true;
+		return;
 	if (t->last.packet.protocol == IPPROTO_TCP) {
 		if (t->listens && !t->syn_received)
 			t->peer_port = t->last.packet.source_port;
 		take_segment(t);
-	} else if (t->last.packet.protocol == IPPROTO_ICMP || t->last.packet.protocol == IPPROTO_ICMPV6) {
+	} else if (t->last.packet.protocol == IPPROTO_ICMP ||
+	           (t->last.packet.protocol == IPPROTO_ICMPV6 && t->last.bytes[t->last.packet.l4] < ICMP6_ECHO_REQUEST)) {
 		t->unreachable = true;
 		t->icmp_type = t->last.bytes[t->last.packet.l4];
 		t->icmp_code = t->last.bytes[t->last.packet.l4 + 1];
 	}
+}
+
+static bool take_late(struct tcp_guest *t)
+{
+	if (!t->has_late)
+		return false;
+	t->has_late = false;
+	t->last = t->late;
+	take_frame(t);
+	return true;
+}
+
+bool tcp_guest_step(struct tcp_guest *t)
+{
+	enum tcp_guest_fate fate;
+
+	if (!nat_receive_now(t->guest, &t->last))
+		return take_late(t);
+	fate = t->fate ? t->fate(t->ctx) : ARRIVES;
+	if (fate == ARRIVES_LATER && !t->has_late) {
+		t->has_late = true;
+		t->late = t->last;
+		return true;
+	}
+	take_frame(t);
+	if (fate == ARRIVES_TWICE)
+		take_frame(t);
+	(void)take_late(t);
 	return true;
 }
 

@@ -30,7 +30,11 @@ struct tcp_guest {
 	bool sack;        /* [true] */
 	uint32_t window;  /* what it offers, bytes [1 MiB] */
 	size_t frame;     /* bytes of text in one frame: more than mss needs HOST_TSO [mss] */
+	uint64_t flight;  /* how much may be out, as by a congestion window [no limit] */
 	bool silent;      /* acknowledges nothing by itself */
+	/* What happens to the next frame of the plugin's, where not NULL. */
+	enum tcp_guest_fate { ARRIVES, ARRIVES_TWICE, ARRIVES_LATER } (*fate)(void *ctx);
+	void *ctx;
 	bool listens;     /* waits for a SYN */
 	uint32_t first;   /* initial sequence number */
 
@@ -40,7 +44,8 @@ struct tcp_guest {
 	unsigned peer_scale;
 	bool peer_sack;
 	uint32_t peer_first;
-	uint64_t sent, acked;     /* bytes of our stream: sent at least once, acknowledged */
+	uint64_t sent, acked;     /* bytes of our stream: sent (after a loss: again so far), acknowledged */
+	uint64_t highest;         /* sent at least once */
 	uint64_t wanted;          /* to be sent */
 	uint64_t received;        /* in order */
 	uint64_t peer_window;     /* the edge: how far our stream may go */
@@ -48,7 +53,8 @@ struct tcp_guest {
 	unsigned duplicates, acks, segmented;
 	bool fin_wanted, fin_sent;
 	uint8_t icmp_type, icmp_code;
-	struct nat_frame last;
+	struct nat_frame last, late;
+	bool has_late;
 
 	/* What came out of order. */
 	struct {
@@ -74,7 +80,7 @@ void tcp_guest_rst(struct tcp_guest *t);
 void tcp_guest_segment(struct tcp_guest *t, uint8_t flags, uint64_t from, size_t len);
 /* A pure acknowledgement of what was received. */
 void tcp_guest_acknowledge(struct tcp_guest *t);
-/* Its retransmission time-out: the first that is not acknowledged goes out again. */
+/* Its retransmission time-out: what is not acknowledged goes out again. */
 void tcp_guest_timeout(struct tcp_guest *t);
 
 /* Byte `at` of either side's stream; and many of them. */
