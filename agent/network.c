@@ -99,7 +99,7 @@ static bool parse_mac(const char *text, unsigned char mac[6])
 
 static void look_at_link(struct search *search, struct nlmsghdr *header)
 {
-	const struct ifinfomsg *link = NLMSG_DATA(header);
+	struct ifinfomsg *link = NLMSG_DATA(header);
 	size_t left =
 		header->nlmsg_len > NLMSG_LENGTH(sizeof *link) ? header->nlmsg_len - NLMSG_LENGTH(sizeof *link) : 0;
 
