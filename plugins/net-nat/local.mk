@@ -107,6 +107,26 @@ tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
 tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
 
+# TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
+NAT_TCP_CASE = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h tests/unit/nat_tcp_case.c tests/unit/nat_tcp_case.h
+if HAVE_CMOCKA
+NET_NAT_TCP_TESTS = \
+	tests/unit/nat_tcp_test \
+	tests/unit/nat_tcp_loss_test \
+	tests/unit/nat_tcp_close_test
+check_PROGRAMS += $(NET_NAT_TCP_TESTS)
+TESTS += $(NET_NAT_TCP_TESTS)
+endif
+tests_unit_nat_tcp_test_SOURCES = tests/unit/nat_tcp_test.c $(NAT_TCP_CASE)
+tests_unit_nat_tcp_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_tcp_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_tcp_loss_test_SOURCES = tests/unit/nat_tcp_loss_test.c $(NAT_TCP_CASE)
+tests_unit_nat_tcp_loss_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_tcp_loss_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_tcp_close_test_SOURCES = tests/unit/nat_tcp_close_test.c $(NAT_TCP_CASE)
+tests_unit_nat_tcp_close_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_tcp_close_test_LDADD = $(NET_NAT_TEST_WITH)
+
 # The policy, and what it knows of names and of the host.
 if HAVE_CMOCKA
 NET_NAT_POLICY_TESTS = \
@@ -152,12 +172,3 @@ NET_NAT_TCP_TESTS = \
 check_PROGRAMS += $(NET_NAT_TCP_TESTS)
 TESTS += $(NET_NAT_TCP_TESTS)
 endif
-tests_unit_nat_tcp_test_SOURCES = tests/unit/nat_tcp_test.c $(NAT_TCP_CASE)
-tests_unit_nat_tcp_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_nat_tcp_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_tcp_loss_test_SOURCES = tests/unit/nat_tcp_loss_test.c $(NAT_TCP_CASE)
-tests_unit_nat_tcp_loss_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_nat_tcp_loss_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_tcp_close_test_SOURCES = tests/unit/nat_tcp_close_test.c $(NAT_TCP_CASE)
-tests_unit_nat_tcp_close_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_nat_tcp_close_test_LDADD = $(NET_NAT_TEST_WITH)
