@@ -28,6 +28,9 @@ void tcp_end(struct tcp_flow *f)
 
 void tcp_end_well(struct tcp_flow *f)
 {
+	if (f->ack_due) /* nobody will at the end of the batch */
+		(void)segment_send(f, TH_ACK, f->send_next, NULL, 0);
+	f->ack_due = false;
 	if (!f->kept) {
 		tcp_end(f);
 		return;

@@ -144,7 +144,7 @@ bool tcp_open_arrive(struct tcp_flow *f, const struct segment *segment, bool *go
 
 /* Out of the table, closed, freed. */
 void tcp_end(struct tcp_flow *f);
-/* The same, both sides have had their FIN: but what is kept for the socket goes out before. */
+/* The same, both sides have had their FIN: but what is to be said, and what is kept for the socket, goes out before. */
 void tcp_end_well(struct tcp_flow *f);
 /* A segment for one that is CLOSED: it waits for the guest's room, or the socket's. */
 void tcp_end_arrive(struct tcp_flow *f, const struct segment *segment);

@@ -149,13 +149,13 @@ static bool take_fin(struct tcp_flow *f)
 	else
 		(void)shutdown(f->flow.source.fd, SHUT_WR);
 	tcp_flow_event(f, TCP_EVENT_GUEST_FIN);
-	if (f->state != TCP_STATE_CLOSED) {
-		acknowledge_soon(f);
-		return true;
+	f->ack_due = true;
+	if (f->state == TCP_STATE_CLOSED) {
+		tcp_end_well(f);
+		return false;
 	}
-	(void)acknowledge_again(f);
-	tcp_end_well(f);
-	return false;
+	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	return true;
 }
 
 /* How many bytes were taken, or -errno. */
