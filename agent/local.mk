@@ -20,6 +20,8 @@ AGENT_SOURCES = \
 	agent/modules.c agent/modules.h \
 	agent/mounts.c agent/mounts.h \
 	agent/overlay.c agent/overlay.h \
+	agent/network-files.c agent/network-files.h \
+	agent/network.c agent/network.h \
 	agent/remove.c \
 	agent/request.c agent/request.h \
 	agent/root.c agent/root.h \
@@ -45,7 +47,7 @@ endif
 dist_check_SCRIPTS += tests/unit/agent.sh
 TESTS += tests/unit/agent.sh
 EXTRA_DIST += tests/unit/agent.py tests/unit/agent_case.py tests/unit/agent_client.py tests/unit/agent_exec.py \
-	tests/unit/agent_files.py tests/unit/agent_mounts.py tests/unit/agent_rules.py tests/unit/agent_terminals.py
+	tests/unit/agent_files.py tests/unit/agent_mounts.py tests/unit/agent_network.py tests/unit/agent_rules.py tests/unit/agent_terminals.py
 if HAVE_CMOCKA
 AGENT_TESTS = tests/unit/protocol_test tests/unit/users_test
 check_PROGRAMS += $(AGENT_TESTS)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* machine.c - AGENT_MOUNT, AGENT_SHUTDOWN, AGENT_CLOCK: what concerns the machine as a whole. Called by channel.c. */
+/* machine.c - AGENT_MOUNT, AGENT_NETWORK, AGENT_SHUTDOWN, AGENT_CLOCK: what concerns the machine as a whole. Called by channel.c. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "agent/connection.h"
 #include "agent/mounts.h"
+#include "agent/network.h"
 #include "agent/request.h"
 #include "agent/server.h"
+#include "agent/words.h"
 
 #define NANOSECONDS 1000000000
 
@@ -37,6 +40,34 @@ void mount_request(struct connection *connection, uint32_t number, struct agent_
 		request_result(connection, number, -err, what);
 	else
 		request_done_with(connection, number, fell_back);
+}
+
+void network_request(struct connection *connection, uint32_t number, struct agent_reader *r)
+{
+	char mac[32], host_name[256], what[256] = "network", **lists[4] = { NULL };
+	struct network_wanted wanted = { .mac = mac, .host_name = host_name };
+	size_t n;
+	int err;
+
+	agent_read_string(r, mac, sizeof mac);
+	wanted.mtu = agent_read_u32(r);
+	for (size_t i = 0; i < 4 && !r->failed; i++)
+		lists[i] = words_read(r, 0, &n);
+	agent_read_string(r, host_name, sizeof host_name);
+	if (r->failed) {
+		request_malformed(connection, number);
+	} else if (!lists[0] || !lists[1] || !lists[2] || !lists[3]) {
+		request_result(connection, number, ENOMEM, what);
+	} else {
+		wanted.addresses = lists[0];
+		wanted.gateways = lists[1];
+		wanted.nameservers = lists[2];
+		wanted.search = lists[3];
+		err = network_set(&wanted, what, sizeof what);
+		request_result(connection, number, -err, what);
+	}
+	for (size_t i = 0; i < 4; i++)
+		free(lists[i]);
 }
 
 void shutdown_request(struct connection *connection, uint32_t number, struct agent_reader *r)

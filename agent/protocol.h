@@ -111,6 +111,12 @@ enum agent_type {
 	AGENT_SHUTDOWN = 27,
 	/* i64 nanoseconds since 1970: sets the clock. RESULT. */
 	AGENT_CLOCK = 28,
+	/*
+	 * string MAC of a network card ("": the only one), u32 MTU (0: as it is), list addresses ("10.0.2.2/24",
+	 * "fd00::2/64"), list gateways, list name servers, list domains to search, string host name ("": as it is).
+	 * RESULT. Once more is fine.
+	 */
+	AGENT_NETWORK = 29,
 
 	/* ---- on an open channel, client to agent ---- */
 

@@ -37,6 +37,8 @@ request_handler *request_find(uint16_t type)
 		return shutdown_request;
 	case AGENT_CLOCK:
 		return clock_request;
+	case AGENT_NETWORK:
+		return network_request;
 	default:
 		return NULL;
 	}

@@ -23,7 +23,7 @@ request_handler mkdir_request;                                  /* folder.c */
 request_handler remove_request;                                 /* remove.c */
 request_handler tree_read_request, tree_write_request;          /* tree-request.c */
 request_handler info_request;                                   /* info.c */
-request_handler mount_request, shutdown_request, clock_request; /* machine.c */
+request_handler mount_request, network_request, shutdown_request, clock_request; /* machine.c */
 
 /* NULL: no request. */
 request_handler *request_find(uint16_t type);

@@ -6,7 +6,7 @@ EXTRA_DIST += tests/unit/lsan.supp \
 	tests/guest/run tests/guest/lib.sh tests/guest/console.py tests/guest/extract-vmlinux.py \
 	tests/guest/agent.sh tests/guest/boot.sh tests/guest/cache.sh tests/guest/console.sh tests/guest/control.sh tests/guest/devices.sh \
 	tests/guest/doctor.sh tests/guest/hostile.sh tests/guest/init.py tests/guest/init.sh tests/guest/power.sh tests/guest/refused.sh \
-	tests/guest/sandbox.sh tests/guest/share.sh tests/guest/stop.sh tests/guest/vsock-peer.c tests/guest/vsock.sh \
+	tests/guest/net-far.py tests/guest/net.sh tests/guest/sandbox.sh tests/guest/share.sh tests/guest/stop.sh tests/guest/vsock-peer.c tests/guest/vsock.sh \
 	tests/guest/dax-guest.c tests/guest/dax.sh tests/guest/file-checks.c tests/guest/file-exerciser.c tests/guest/fs-build.sh tests/guest/fs-exerciser.sh \
 	tests/guest/fs-life.sh tests/guest/fs.sh tests/guest/root/fs-owner.sh tests/guest/shares.bash \
 	tests/guest/root/control.sh tests/guest/root/nat-tap.sh tests/guest/root/nat-transfer.py tests/guest/root/notify.sh tests/guest/root/permission.sh \

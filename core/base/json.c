@@ -109,6 +109,13 @@ json_t *json_loads(const char *input, size_t flags, json_error_t *error)
 	return lib_json_loads ? lib_json_loads(input, flags, error) : NULL;
 }
 
+json_t *json_loadb(const char *buffer, size_t buflen, size_t flags, json_error_t *error)
+{
+	JANSSON(json_loadb);
+
+	return lib_json_loadb ? lib_json_loadb(buffer, buflen, flags, error) : NULL;
+}
+
 json_t *json_object_get(const json_t *object, const char *key)
 {
 	JANSSON(json_object_get);

@@ -49,12 +49,29 @@ static int set_name(struct machine_options *options, const char *argument)
 	return 1;
 }
 
-static int set_net(const char *argument)
+static int add_net(struct machine_options *options, int code, const char *argument)
 {
-	if (strcmp(argument, "none") == 0)
-		return 1;
-	fail(EXIT_CAPSA, "--net: \"%s\" is not supported; this capsa knows \"none\"", argument);
-	return -EINVAL;
+	struct net_options *net = &options->sandbox.net;
+	struct error err;
+	int rc;
+
+	if (!options->arena)
+		options->arena = arena_new();
+	if (!options->arena) {
+		fail(EXIT_CAPSA, "no memory");
+		return -ENOMEM;
+	}
+	if (code == MACHINE_OPTION_NET)
+		rc = net_option_net(net, argument, options->arena, &err);
+	else if (code == MACHINE_OPTION_PUBLISH)
+		rc = net_option_publish(net, argument, options->arena, &err);
+	else if (code == MACHINE_OPTION_POLICY)
+		rc = net_option_policy(net, argument, options->arena, &err);
+	else
+		rc = net_option_rule(net, argument, code == MACHINE_OPTION_ALLOW, options->arena, &err);
+	if (rc)
+		fail(EXIT_CAPSA, "%s", err.text);
+	return rc ? rc : 1;
 }
 
 static int add_share(struct machine_options *options, const char *argument, bool is_root)
@@ -106,7 +123,11 @@ int machine_option(struct machine_options *options, int code, const char *argume
 	case MACHINE_OPTION_MEMORY:
 		return set_memory(options, argument);
 	case MACHINE_OPTION_NET:
-		return set_net(argument);
+	case MACHINE_OPTION_PUBLISH:
+	case MACHINE_OPTION_ALLOW:
+	case MACHINE_OPTION_DENY:
+	case MACHINE_OPTION_POLICY:
+		return add_net(options, code, argument);
 	case MACHINE_OPTION_SHARE:
 		return add_share(options, argument, false);
 	case MACHINE_OPTION_ROOT:

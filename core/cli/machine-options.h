@@ -16,6 +16,10 @@ enum {
 	MACHINE_OPTION_CPUS,
 	MACHINE_OPTION_MEMORY,
 	MACHINE_OPTION_NET,
+	MACHINE_OPTION_PUBLISH,
+	MACHINE_OPTION_ALLOW,
+	MACHINE_OPTION_DENY,
+	MACHINE_OPTION_POLICY,
 	MACHINE_OPTION_SHARE,
 	MACHINE_OPTION_ROOT,
 	MACHINE_OPTION_TRACE,
@@ -26,6 +30,10 @@ enum {
 		{ "cpus", required_argument, NULL, MACHINE_OPTION_CPUS },                                          \
 		{ "memory", required_argument, NULL, MACHINE_OPTION_MEMORY },                                      \
 		{ "net", required_argument, NULL, MACHINE_OPTION_NET },                                            \
+		{ "publish", required_argument, NULL, MACHINE_OPTION_PUBLISH },                                    \
+		{ "allow", required_argument, NULL, MACHINE_OPTION_ALLOW },                                        \
+		{ "deny", required_argument, NULL, MACHINE_OPTION_DENY },                                          \
+		{ "policy", required_argument, NULL, MACHINE_OPTION_POLICY },                                      \
 		{ "share", required_argument, NULL, MACHINE_OPTION_SHARE },                                        \
 		{ "root", required_argument, NULL, MACHINE_OPTION_ROOT },                                          \
 	{                                                                                                          \
@@ -38,7 +46,11 @@ enum {
 	"      --share HOST:GUEST[:ro][,OPTION]...\n"                                           \
 	"                       a folder of this host at GUEST; again for more\n"                \
 	"      --root DIR       that folder as its root; what it changes there is forgotten\n"  \
-	"      --net none       no network, which is the default\n"                            \
+	"      --net nat        a network behind this host's; each of the next four says so\n"   \
+	"      --publish [tcp:|udp:][ADDR:]HOST:GUEST   a port of the host's for one of it\n"  \
+	"      --allow M, --deny M   what it may reach, in order: domain:*.debian.org:443,\n"    \
+	"                       cidr:10.0.0.0/8, group:private...; --allow denies the rest\n"  \
+	"      --policy FILE    the same from a file: capsa-net-nat(7)\n"                        \
 	"      --name N         what it is called, for `capsa exec N` and the like\n"          \
 	"      --kernel FILE    another kernel than the default one\n"                         \
 	"  -c, --config FILE    the machine of a file (capsa.conf(5)); options go before it\n" \
@@ -49,7 +61,7 @@ struct machine_options {
 	struct sandbox_options sandbox;
 	const char *trace;
 	bool quiet;
-	struct arena *arena; /* of sandbox.shares */
+	struct arena *arena; /* of sandbox.shares and sandbox.net */
 };
 
 /* As command_option(). */

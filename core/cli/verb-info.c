@@ -66,6 +66,78 @@ static int write_file(const char *path, char *text)
 	return bad ? EXIT_FAILED : EXIT_OK;
 }
 
+enum { INDENT = 9, FLOWS_SHOWN = 20 };
+
+static void print_value(const char *key, json_t *value, int indent);
+
+/* Plain members of an object, "a 1, b 2", on the line that has begun. */
+static void print_members(json_t *object)
+{
+	const char *between = "";
+
+	for (void *i = json_object_iter(object); i; i = json_object_iter_next(object, i)) {
+		const json_t *value = json_object_iter_value(i);
+
+		if (json_is_string(value) && json_string_value(value)[0])
+			printf("%s%s %s", between, json_object_iter_key(i), json_string_value(value));
+		else if (json_is_integer(value))
+			printf("%s%s %" JSON_INTEGER_FORMAT, between, json_object_iter_key(i), json_integer_value(value));
+		else
+			continue;
+		between = ", ";
+	}
+	putchar('\n');
+}
+
+/* What has parts goes one line each; a long list is cut, --json has all of it. */
+static void print_list(const char *key, const json_t *list, int indent)
+{
+	const size_t n = json_array_size(list);
+	const bool plain = n && json_is_string(json_array_get(list, 0));
+
+	if (!n)
+		return;
+	printf("%*s%s%s", indent, "", key, plain ? " " : "\n");
+	for (size_t i = 0; i < n && (plain || i < FLOWS_SHOWN); i++) {
+		json_t *item = json_array_get(list, i);
+
+		if (plain) {
+			printf("%s%s", i ? ", " : "", json_is_string(item) ? json_string_value(item) : "...");
+			continue;
+		}
+		printf("%*s", indent + 2, "");
+		print_members(item);
+	}
+	if (plain)
+		putchar('\n');
+	else if (n > FLOWS_SHOWN)
+		printf("%*s... and %zu more: --json\n", indent + 2, "", n - FLOWS_SHOWN);
+}
+
+static void print_value(const char *key, json_t *value, int indent)
+{
+	if (json_is_string(value)) {
+		printf("%*s%s %s\n", indent, "", key, json_string_value(value));
+	} else if (json_is_integer(value)) {
+		printf("%*s%s %" JSON_INTEGER_FORMAT "\n", indent, "", key, json_integer_value(value));
+	} else if (json_is_array(value)) {
+		print_list(key, value, indent);
+	} else if (json_is_object(value)) {
+		printf("%*s%s\n", indent, "", key);
+		for (void *i = json_object_iter(value); i; i = json_object_iter_next(value, i))
+			print_value(json_object_iter_key(i), json_object_iter_value(i), indent + 2);
+	}
+}
+
+static void print_device(const json_t *device)
+{
+	json_t *info = json_object_get(device, "info");
+
+	printf("device   %s: %s\n", machines_text(device, "name"), machines_text(device, "plugin"));
+	for (void *i = info ? json_object_iter(info) : NULL; i; i = json_object_iter_next(info, i))
+		print_value(json_object_iter_key(i), json_object_iter_value(i), INDENT);
+}
+
 static void print_text(const json_t *vm, const struct timeline_event *events, size_t n)
 {
 	const json_t *devices = json_object_get(vm, "devices"), *vsock = json_object_get(vm, "vsock");
@@ -89,8 +161,7 @@ static void print_text(const json_t *vm, const struct timeline_event *events, si
 		       machines_text(vsock, "socket"));
 	printf("agent    %s\n", machines_text(vm, "agent"));
 	for (size_t i = 0; i < json_array_size(devices); i++)
-		printf("device   %s: %s\n", machines_text(json_array_get(devices, i), "name"),
-		       machines_text(json_array_get(devices, i), "plugin"));
+		print_device(json_array_get(devices, i));
 	for (size_t i = 0; i < n; i++)
 		printf("%s %9.2f ms  %s\n", i ? "        " : "start   ", (double)(events[i].ns - events[0].ns) / 1e6,
 		       events[i].name);
@@ -106,14 +177,18 @@ static int info(const struct options *o)
 {
 	struct timeline_event events[TIMELINE_MARKS_MAX];
 	struct error err = { "" };
-	json_t *vm = get(o->name, "/vm", &err), *timeline = NULL;
+	json_t *vm = get(o->name, "/vm", &err), *timeline = NULL, *devices = NULL;
 	int status = EXIT_OK;
 	char title[128];
 	long pid;
 	size_t n;
 
 	if (vm)
+		devices = get(o->name, "/devices", &err);
+	if (devices)
 		timeline = get(o->name, "/vm/timeline", &err);
+	if (devices) /* the same, with what each tells of itself */
+		json_object_set_new(vm, "devices", devices);
 	if (!timeline) {
 		status = fail(EXIT_FAILED, "%s", err.text);
 		goto out;

@@ -191,6 +191,12 @@ int keys_apply(const struct config *config, const struct config_device *device, 
 	return rc;
 }
 
+int keys_check_value(const struct config *config, const struct capsa_key *key, const struct capsa_value *found,
+                     struct arena *arena, struct capsa_value *out, struct error *err)
+{
+	return value_check(key, found, config->folder, arena, out, err);
+}
+
 void keys_free(struct keys_values *values)
 {
 	arena_free(values->arena);

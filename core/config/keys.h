@@ -9,6 +9,7 @@
 #define CAPSA_CONFIG_KEYS_H
 
 #include "capsa-plugin.h"
+#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/config/config.h"
 
@@ -34,6 +35,13 @@ void keys_free(struct keys_values *values);
  * name, same value, whatever their plugins). 0 or -EEXIST with err naming both lines.
  */
 int keys_check_unique(const struct keys_values *earlier, const struct keys_values *later, struct error *err);
+
+/*
+ * Checks a value that did not come from a file (value-json.h) against `key`, as keys_apply() does; relative paths are
+ * relative to the configuration's folder. *out shares with `found`, and lives in `arena`. 0 or -errno with err.
+ */
+int keys_check_value(const struct config *config, const struct capsa_key *key, const struct capsa_value *found,
+                     struct arena *arena, struct capsa_value *out, struct error *err);
 
 /* "boolean", "integer", ... for messages and `capsa plugin show`. */
 const char *keys_type_name(enum capsa_type type);

@@ -136,7 +136,13 @@ static int ended(const struct api_client *c, struct error *err)
 
 int api_client_send(struct api_client *c, const char *method, const char *path, struct error *err)
 {
-	char *request = text_format("%s %s HTTP/1.1\r\nHost: capsa\r\nContent-Length: 0\r\n\r\n", method, path);
+	return api_client_send_body(c, method, path, "", err);
+}
+
+int api_client_send_body(struct api_client *c, const char *method, const char *path, const char *body, struct error *err)
+{
+	char *request = text_format("%s %s HTTP/1.1\r\nHost: capsa\r\nContent-Length: %zu\r\n\r\n%s", method, path,
+	                            strlen(body), body);
 	size_t at = 0, len = request ? strlen(request) : 0;
 	int rc = 0;
 

@@ -19,6 +19,9 @@ int api_client_open(const char *name, int timeout_ms, struct api_client **out, s
 void api_client_close(struct api_client *client); /* NULL is fine */
 
 int api_client_send(struct api_client *client, const char *method, const char *path, struct error *err);
+/* With a body (JSON). */
+int api_client_send_body(struct api_client *client, const char *method, const char *path, const char *body,
+                         struct error *err);
 /* The answer to the last request: its body in *body (the caller frees; a string), its status in *status. */
 int api_client_receive(struct api_client *client, int timeout_ms, char **body, int *status, struct error *err);
 

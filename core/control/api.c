@@ -169,6 +169,119 @@ static void get_vm(struct api *api, struct http_exchange *x)
 	answer_json(x, 200, root, NULL);
 }
 
+/* ---- devices ---- */
+
+/* One of the list that GET /devices is. NULL with err. */
+static json_t *device_json(struct api *api, size_t index, struct error *err)
+{
+	const char *name, *plugin;
+	json_t *entry, *info = NULL;
+
+	api->machine.device(api->machine.ctx, index, &name, &plugin);
+	if (api->machine.device_info) {
+		info = api->machine.device_info(api->machine.ctx, index, err);
+		if (!info)
+			return NULL;
+	}
+	entry = json_object();
+	set_text(entry, "name", name);
+	set_text(entry, "plugin", plugin);
+	json_object_set_new(entry, "info", info ? info : json_object());
+	return entry;
+}
+
+static void get_devices(struct api *api, struct http_exchange *x)
+{
+	struct api_description d = { 0 };
+	struct error err = { "" };
+	json_t *list = json_array(), *entry;
+
+	api->machine.describe(api->machine.ctx, &d);
+	for (size_t i = 0; i < d.n_devices; i++) {
+		entry = device_json(api, i, &err);
+		if (!entry) {
+			json_decref(list);
+			answer_error(x, 500, err.text, NULL);
+			return;
+		}
+		json_array_append_new(list, entry);
+	}
+	answer_json(x, 200, list, NULL);
+}
+
+static void get_device(struct api *api, struct http_exchange *x, const char *device)
+{
+	struct api_description d = { 0 };
+	struct error err = { "" };
+	const char *name, *plugin;
+	json_t *entry;
+
+	api->machine.describe(api->machine.ctx, &d);
+	for (size_t i = 0; i < d.n_devices; i++) {
+		api->machine.device(api->machine.ctx, i, &name, &plugin);
+		if (strcmp(name, device) != 0)
+			continue;
+		entry = device_json(api, i, &err);
+		if (entry)
+			answer_json(x, 200, entry, NULL);
+		else
+			answer_error(x, 500, err.text, NULL);
+		return;
+	}
+	answer_error(x, 404, "the machine has no such device: see GET /devices", NULL);
+}
+
+static void put_key(struct api *api, struct http_exchange *x, const char *device, const char *key)
+{
+	struct error err = { "" };
+	json_t *root;
+	size_t len;
+	const char *body = http_body(x, &len);
+	int rc = api->machine.device_set ? api->machine.device_set(api->machine.ctx, device, key, body, len, &err)
+	                                 : error_set(&err, ENOENT, "the machine has no such device");
+
+	switch (rc) {
+	case 0:
+		root = json_object();
+		set_text(root, "device", device);
+		set_text(root, "key", key);
+		answer_json(x, 200, root, NULL);
+		break;
+	case -ENOENT:
+		answer_error(x, 404, err.text, NULL);
+		break;
+	case -EPERM:
+	case -EBUSY:
+		answer_error(x, 409, err.text, NULL);
+		break;
+	case -EINVAL:
+		answer_error(x, 400, err.text, NULL);
+		break;
+	default:
+		answer_error(x, 500, err.text, NULL);
+	}
+}
+
+/* /devices/NAME, /devices/NAME/KEY: `rest` is what stands behind the second slash. */
+static void device_request(struct api *api, struct http_exchange *x, const char *rest)
+{
+	const char *slash = strchr(rest, '/'), *key = slash ? slash + 1 : NULL;
+	const bool get = strcmp(http_method(x), "GET") == 0;
+	char *device = strndup(rest, slash ? (size_t)(slash - rest) : strlen(rest));
+
+	if (!device)
+		answer_error(x, 500, "no memory", NULL);
+	else if (key && (!*key || strchr(key, '/')))
+		answer_error(x, 404, "no such path: see capsa-api(7)", NULL);
+	else if (key && strcmp(http_method(x), "PUT") == 0)
+		put_key(api, x, device, key);
+	else if (!key && get)
+		get_device(api, x, device);
+	else
+		answer_error(x, 405, "this path has another method", key ? "PUT" : "GET, HEAD");
+	free(device);
+}
+
 static void get_end(struct api *api, struct http_exchange *x)
 {
 	wait_for(api, x, NEWS_ENDED);
@@ -250,12 +363,18 @@ static const struct route routes[] = {
 	{ "PUT", "/vm/pause", put_pause },
 	{ "PUT", "/vm/resume", put_resume },
 	{ "GET", "/metrics", get_metrics },
+	{ "GET", "/devices", get_devices },
 };
 
 static void request(void *ctx, struct http_exchange *x)
 {
+	static const char devices[] = "/devices/";
 	const char *allow = NULL;
 
+	if (strncmp(http_path(x), devices, sizeof devices - 1) == 0) {
+		device_request(ctx, x, http_path(x) + sizeof devices - 1);
+		return;
+	}
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		if (strcmp(routes[i].path, http_path(x)) != 0)
 			continue;

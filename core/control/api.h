@@ -8,6 +8,7 @@
 #ifndef CAPSA_CONTROL_API_H
 #define CAPSA_CONTROL_API_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,13 @@ struct api_machine {
 	void (*metrics)(void *ctx, struct metrics *metrics);
 	/* The last lines of the console, to be freed by free(3). NULL: there are none; may itself be NULL. */
 	char *(*console)(void *ctx);
+	/* What a device tells of itself, to be freed by json_decref(3). NULL with err. */
+	json_t *(*device_info)(void *ctx, size_t index, struct error *err);
+	/*
+	 * A live key of a device gets what the text says (JSON, len bytes). 0, or with err: -ENOENT no such device or key, -EPERM it is not
+	 * live, -EBUSY not in this state, -EINVAL that is no value for it. May be NULL, as the one before.
+	 */
+	int (*device_set)(void *ctx, const char *device, const char *key, const char *json, size_t len, struct error *err);
 	const struct timeline *timeline;
 	void *ctx;
 };

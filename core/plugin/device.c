@@ -434,10 +434,8 @@ int plugin_device_info(struct plugin_device *d, struct arena *arena, struct caps
 	return go_on(d, 0, err);
 }
 
-int plugin_device_reconfigure(struct plugin_device *d, size_t key, const struct capsa_value *value, struct error *err)
+int plugin_device_can_reconfigure(const struct plugin_device *d, size_t key, struct error *err)
 {
-	int r = 0;
-
 	if (!(d->info->keys[key].flags & CAPSA_KEY_LIVE))
 		return error_set(err, EPERM,
 		                 "%s: the key \"%s\" of the plugin %s cannot be changed while the machine runs; "
@@ -445,6 +443,15 @@ int plugin_device_reconfigure(struct plugin_device *d, size_t key, const struct 
 		                 d->name, d->info->keys[key].name, d->info->name);
 	if (d->state != INSTANCE_STARTED)
 		return error_set(err, EBUSY, "%s: the machine has not started, or is stopping", d->name);
+	return 0;
+}
+
+int plugin_device_reconfigure(struct plugin_device *d, size_t key, const struct capsa_value *value, struct error *err)
+{
+	int r = plugin_device_can_reconfigure(d, key, err);
+
+	if (r < 0)
+		return r;
 	loop_thread_stop(d->own);
 	begin(d);
 	if (d->info->reconfigure(d->self, key, value) != 0)

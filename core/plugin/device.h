@@ -68,8 +68,10 @@ int plugin_device_restore(struct plugin_device *device, const void *data, size_t
 int plugin_device_info(struct plugin_device *device, struct arena *arena, struct capsa_value *out, struct error *err);
 /*
  * reconfigure(): keys[key] of its plugin gets `value`, checked as by keys_apply(). -EPERM: the key is not live; -EBUSY: the
- * instance is not started; -EINVAL: the plugin refuses it, and the old value is in force. With err.
+ * instance is not started; -EINVAL: the plugin refuses it, and the old value is in force. With err. can_reconfigure:
+ * 0, or the first two.
  */
+int plugin_device_can_reconfigure(const struct plugin_device *device, size_t key, struct error *err);
 int plugin_device_reconfigure(struct plugin_device *device, size_t key, const struct capsa_value *value,
                               struct error *err);
 

@@ -5,8 +5,8 @@
  * Called by plugins inside of info(); instance_info_begin() and _end() by device.c around it. A tree of values and no
  * JSON, as the machine's own process reads it, too, at a start, when libjansson is not loaded.
  *
- * THEORY OF OPERATION. What is open is a stack of levels, each with a growing list of its values; closing one copies the
- * list into the arena, as one value of the level below. What does not fit (INFO_MAX bytes, INFO_DEPTH levels), or
+ * THEORY OF OPERATION. What is open is a stack of levels, each with a growing list of its values; closing one copies
+ * the list into the arena, as one value of the level below. What does not fit (INFO_MAX bytes, INFO_DEPTH levels), or
  * has no name that is one, is left out with all that is inside.
  */
 #include "core/plugin/instance.h"

@@ -9,19 +9,21 @@
 
 #include "core/base/log.h"
 
-/* A guest mounts in milliseconds; one whose host is busy gets there by then. Else somebody would wait for ever. */
-#define MOUNT_MS (60 * 1000)
+/* A guest does all that in milliseconds; one whose host is busy gets there by then. Else somebody would wait for ever. */
+#define SETUP_MS (60 * 1000)
 
 struct link {
 	struct reactor *reactor;
 	struct vsock *vsock;
 	struct mounts *mounts;
+	struct network *network;
 	struct link_events events;
 	void *ctx;
 	struct client *client;
 	struct client *over; /* to be closed outside of its callback */
 	struct reactor_call *close_call;
-	bool ready, warned;
+	unsigned pending; /* of mounts and network: not answered yet */
+	bool ready, refused, warned;
 };
 
 /* Clients wait outside while there is nobody in the guest to take them. */
@@ -31,11 +33,14 @@ static void let_in(struct link *l, bool in)
 	vsock_release(l->vsock, AGENT_PORT, !in);
 }
 
-static void mounted(void *ctx, const char *failure)
+/* Of the mounts, or of the network. */
+static void set_up(void *ctx, const char *failure)
 {
 	struct link *l = ctx;
 
-	if (failure && !l->events.mount_failed(l->ctx, failure))
+	if (failure && !l->refused)
+		l->refused = !l->events.setup_failed(l->ctx, failure);
+	if (--l->pending > 0 || l->refused)
 		return;
 	let_in(l, true);
 	if (l->events.ready)
@@ -48,7 +53,10 @@ static void agent_greeted(void *ctx, const struct client_times *times)
 
 	if (l->events.greeted)
 		l->events.greeted(l->ctx, times);
-	mounts_ask(l->mounts, l->client, MOUNT_MS, mounted, l);
+	l->pending = 2;
+	l->refused = false;
+	mounts_ask(l->mounts, l->client, SETUP_MS, set_up, l);
+	network_ask(l->network, l->client, SETUP_MS, set_up, l);
 }
 
 static void close_over(void *ctx)
@@ -68,6 +76,7 @@ static void agent_ended(void *ctx, int code, const char *why)
 		log_warning("%s", why); /* the guest can do so any number of times */
 	l->warned |= code != -EPIPE;
 	mounts_forget(l->mounts);
+	network_forget(l->network);
 	client_close(l->over);
 	l->over = l->client;
 	l->client = NULL;
@@ -95,8 +104,8 @@ static void accepted(void *ctx, int fd)
 	}
 }
 
-int link_open(struct reactor *reactor, struct vsock *vsock, struct mounts *mounts, const struct link_events *events,
-              void *ctx, struct link **out, struct error *err)
+int link_open(struct reactor *reactor, struct vsock *vsock, struct mounts *mounts, struct network *network,
+              const struct link_events *events, void *ctx, struct link **out, struct error *err)
 {
 	struct link *l = calloc(1, sizeof *l);
 
@@ -105,6 +114,7 @@ int link_open(struct reactor *reactor, struct vsock *vsock, struct mounts *mount
 	l->reactor = reactor;
 	l->vsock = vsock;
 	l->mounts = mounts;
+	l->network = network;
 	l->events = *events;
 	l->ctx = ctx;
 	l->close_call = reactor_call_add(reactor, close_over, l);
@@ -122,6 +132,7 @@ void link_close(struct link *l)
 		return;
 	vsock_serve(l->vsock, AGENT_PORT, NULL, NULL);
 	mounts_forget(l->mounts);
+	network_forget(l->network);
 	client_close(l->client);
 	client_close(l->over);
 	reactor_call_remove(l->close_call);

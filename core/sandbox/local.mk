@@ -18,6 +18,8 @@ core_sandbox_libsandbox_a_SOURCES = \
 	core/sandbox/lifeline.c core/sandbox/lifeline.h \
 	core/sandbox/link.c core/sandbox/link.h \
 	core/sandbox/mounts.c core/sandbox/mounts.h \
+	core/sandbox/net-option.c core/sandbox/net-option.h \
+	core/sandbox/network.c core/sandbox/network.h \
 	core/sandbox/share.c core/sandbox/share.h \
 	core/sandbox/sandbox-machine.c core/sandbox/sandbox-plan.c core/sandbox/sandbox-spawn.c core/sandbox/sandbox.h \
 	core/sandbox/why.c core/sandbox/why.h \
@@ -47,14 +49,17 @@ tests_unit_client_hostile_test_LDADD = $(CLIENT_TEST_WITH)
 
 # --share and --root: the words, and the mounts that the agent is asked for.
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/share_test tests/unit/link_test
-TESTS += tests/unit/share_test tests/unit/link_test
+check_PROGRAMS += tests/unit/share_test tests/unit/link_test tests/unit/net_option_test
+TESTS += tests/unit/share_test tests/unit/link_test tests/unit/net_option_test
 endif
 SHARE_TEST_WITH = core/sandbox/libsandbox.a agent/libagentshared.a core/config/libconfig.a core/machine/libmachine.a \
 	$(UNIT_LIBS) $(CONFIG_LIBS)
 tests_unit_share_test_SOURCES = tests/unit/share_test.c
 tests_unit_share_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_share_test_LDADD = $(SHARE_TEST_WITH)
+tests_unit_net_option_test_SOURCES = tests/unit/net_option_test.c
+tests_unit_net_option_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_option_test_LDADD = $(SHARE_TEST_WITH)
 tests_unit_link_test_SOURCES = tests/unit/link_test.c tests/unit/client_agent.c tests/unit/client_agent.h
 tests_unit_link_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_link_test_LDADD = $(SHARE_TEST_WITH)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sandbox-machine.c - what makes a machine a sandbox, in the machine's own process: the link to its agent, what the
- * agent mounts, and the lifeline to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on
+ * agent mounts and which networks it sets up, and the lifeline to its maker. Called by sandbox-spawn.c and by core/cli for `sandbox = true`; core/vm calls the hooks, on
  * the main loop.
  */
 #include <errno.h>
@@ -26,7 +26,8 @@ struct sandbox_machine {
 	struct reactor_watch *watch;
 	struct link *link;
 	struct mounts *mounts;
-	bool was_greeted, was_ready, told_mounts;
+	struct network *network;
+	bool was_greeted, was_ready, told_setup;
 };
 
 static void say(struct sandbox_machine *m, enum lifeline_word word, const void *payload, size_t len)
@@ -93,7 +94,7 @@ static void agent_greeted(void *ctx, const struct client_times *times)
 }
 
 /* Who made it for a command wants nothing else with it. Without one it lives, and its user is told once. */
-static bool mount_failed(void *ctx, const char *why)
+static bool setup_failed(void *ctx, const char *why)
 {
 	struct sandbox_machine *m = ctx;
 
@@ -102,9 +103,9 @@ static bool mount_failed(void *ctx, const char *why)
 		vm_kill(m->vm);
 		return false;
 	}
-	if (!m->told_mounts)
+	if (!m->told_setup)
 		log_warning("%s", why);
-	m->told_mounts = true;
+	m->told_setup = true;
 	return true;
 }
 
@@ -119,6 +120,8 @@ static void agent_ready(void *ctx)
 	m->was_ready = true;
 	if (!mounts_is_empty(m->mounts))
 		timeline_mark(vm_timeline(m->vm), "shares mounted", timeline_now());
+	if (network_cards(m->network))
+		timeline_mark(vm_timeline(m->vm), "network set up", timeline_now());
 	say(m, LIFELINE_READY, events, timeline_read(vm_timeline(m->vm), events) * sizeof events[0]);
 }
 
@@ -127,10 +130,10 @@ static void agent_ready(void *ctx)
 static int on_begin(void *ctx, struct error *err)
 {
 	static const struct link_events events = { .greeted = agent_greeted,
-		                                   .mount_failed = mount_failed,
+		                                   .setup_failed = setup_failed,
 		                                   .ready = agent_ready };
 	struct sandbox_machine *m = ctx;
-	int rc = link_open(vm_reactor(m->vm), vm_vsock(m->vm), m->mounts, &events, m, &m->link, err);
+	int rc = link_open(vm_reactor(m->vm), vm_vsock(m->vm), m->mounts, m->network, &events, m, &m->link, err);
 
 	if (rc)
 		return rc;
@@ -220,6 +223,27 @@ static int find_mounts(struct vm *vm, struct mounts **out, struct error *err)
 	return rc;
 }
 
+static int device_info(void *ctx, size_t index, struct arena *arena, struct capsa_value *out, struct error *err)
+{
+	return vm_device_info(ctx, index, arena, out, err);
+}
+
+static const char *device_name(void *ctx, size_t index)
+{
+	const struct config_device *device = &vm_config(ctx)->devices[index];
+
+	return device->name ? device->name : device->plugin;
+}
+
+static int find_networks(struct vm *vm, struct network **out, struct error *err)
+{
+	const struct network_devices devices = {
+		.n = vm_config(vm)->n_devices, .info = device_info, .name = device_name, .ctx = vm
+	};
+
+	return network_new(vm_reactor(vm), &devices, out, err);
+}
+
 int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **out, struct error *err)
 {
 	struct sandbox_machine *m = calloc(1, sizeof *m);
@@ -228,7 +252,10 @@ int sandbox_machine_new(struct vm *vm, int lifeline, struct sandbox_machine **ou
 	if (!m)
 		return error_set(err, ENOMEM, "no memory");
 	rc = find_mounts(vm, &m->mounts, err);
+	if (!rc)
+		rc = find_networks(vm, &m->network, err);
 	if (rc) {
+		mounts_free(m->mounts);
 		free(m);
 		return rc;
 	}
@@ -254,5 +281,6 @@ void sandbox_machine_free(struct sandbox_machine *m)
 	if (m->lifeline >= 0)
 		close(m->lifeline);
 	mounts_free(m->mounts);
+	network_free(m->network);
 	free(m);
 }

@@ -158,6 +158,8 @@ int sandbox_plan_config(struct config *config, const struct sandbox_options *opt
 	for (size_t i = 0; !rc && i < options->n_shares; i++)
 		rc = share_add(&options->shares[i], config, err);
 	if (!rc)
+		rc = net_options_add(&options->net, config, err);
+	if (!rc)
 		rc = add_devices(config, err);
 	if (!rc)
 		rc = add_words(config, err);

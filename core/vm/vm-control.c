@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/config/value-json.h"
 #include "core/vm/vm-private.h"
 
 static double seconds(int64_t ns)
@@ -58,6 +59,65 @@ static void device(void *ctx, size_t index, const char **name, const char **plug
 
 	*name = vm->config->devices[index].name;
 	*plugin = plugin_info(vm->devices[index].plugin)->name;
+}
+
+static json_t *device_info(void *ctx, size_t index, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct capsa_value info;
+	json_t *json = NULL;
+
+	if (!arena)
+		error_set(err, ENOMEM, "no memory");
+	else if (!vm_device_info(ctx, index, arena, &info, err)) {
+		json = value_to_json(&info);
+		if (!json)
+			error_set(err, ENOMEM, "no memory, or libjansson.so.4 is not installed");
+	}
+	arena_free(arena);
+	return json;
+}
+
+/* `text` is JSON. */
+static int set_key(struct vm *vm, size_t index, const char *key, const char *text, size_t len, struct arena *arena,
+                   struct error *err)
+{
+	struct plugin_device *device = vm->devices[index].instance;
+	const struct capsa_key *keys = plugin_device_plugin(device)->keys;
+	const char *plugin = plugin_device_plugin(device)->name;
+	struct capsa_value found, value;
+	size_t i = 0;
+	int rc;
+
+	while (keys && keys[i].name && strcmp(keys[i].name, key) != 0)
+		i++;
+	if (!keys || !keys[i].name)
+		return error_set(err, ENOENT, "plugin %s has no key \"%.64s\"; see: capsa plugin show %s", plugin, key,
+		                 plugin);
+	/* A key that is not live is told before what is wrong with the value. */
+	rc = plugin_device_can_reconfigure(device, i, err);
+	if (!rc)
+		rc = value_read_json(text, len, keys[i].name, arena, &found, err);
+	if (!rc)
+		rc = keys_check_value(vm->config, &keys[i], &found, arena, &value, err);
+	return rc ? rc : plugin_device_reconfigure(device, i, &value, err);
+}
+
+static int device_set(void *ctx, const char *device, const char *key, const char *text, size_t len, struct error *err)
+{
+	struct vm *vm = ctx;
+	struct arena *arena;
+	int rc;
+
+	for (size_t i = 0; i < vm->config->n_devices; i++) {
+		if (strcmp(vm->config->devices[i].name, device) != 0)
+			continue;
+		arena = arena_new();
+		rc = arena ? set_key(vm, i, key, text, len, arena, err) : error_set(err, ENOMEM, "no memory");
+		arena_free(arena);
+		return rc;
+	}
+	return error_set(err, ENOENT, "the machine has no device \"%.64s\"", device);
 }
 
 static void ask_to_power_off(void *ctx)
@@ -178,6 +238,8 @@ int vm_control_open(struct vm *vm, struct error *err)
 	const struct api_machine machine = {
 		.describe = describe,
 		.device = device,
+		.device_info = device_info,
+		.device_set = device_set,
 		.poweroff = ask_to_power_off,
 		.kill = kill_machine,
 		.pause = pause_machine,

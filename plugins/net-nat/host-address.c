@@ -133,7 +133,8 @@ static struct in6_addr edge(const struct in6_addr *own, unsigned bits, bool last
 	return out;
 }
 
-static bool take_attribute(const struct rtattr *attribute, unsigned char family, struct in6_addr *out)
+/* Pointers without const, here and below: the macros of <linux/netlink.h> and <linux/rtnetlink.h> cast it away. */
+static bool take_attribute(struct rtattr *attribute, unsigned char family, struct in6_addr *out)
 {
 	struct in_addr ipv4;
 
@@ -165,9 +166,9 @@ static bool add_edges(struct host_addresses *addresses, struct entry entry, bool
 }
 
 /* RTM_NEWADDR, RTM_DELADDR. True: the set is another one. */
-static bool take_address(struct host_addresses *addresses, const struct nlmsghdr *message)
+static bool take_address(struct host_addresses *addresses, struct nlmsghdr *message)
 {
-	const struct ifaddrmsg *head = NLMSG_DATA(message);
+	struct ifaddrmsg *head = NLMSG_DATA(message);
 	struct in6_addr local = { .s6_addr = { 0 } }, address = local, broadcast = local;
 	bool has_local = false, has_address = false, has_broadcast = false, any;
 	struct entry entry = { .interface = 0 };
@@ -177,7 +178,7 @@ static bool take_address(struct host_addresses *addresses, const struct nlmsghdr
 	    (head->ifa_family != AF_INET && head->ifa_family != AF_INET6))
 		return false;
 	left = (int)IFA_PAYLOAD(message);
-	for (const struct rtattr *a = IFA_RTA(head); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+	for (struct rtattr *a = IFA_RTA(head); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
 		if (a->rta_type == IFA_LOCAL)
 			has_local = take_attribute(a, head->ifa_family, &local);
 		else if (a->rta_type == IFA_ADDRESS)
@@ -226,11 +227,11 @@ static int ask_for_list(struct host_addresses *addresses)
 }
 
 /* One datagram of messages. True: the set is another one. */
-static bool take_messages(struct host_addresses *addresses, const void *data, size_t len)
+static bool take_messages(struct host_addresses *addresses, void *data, size_t len)
 {
 	bool any = false;
 
-	for (const struct nlmsghdr *message = data; NLMSG_OK(message, len); message = NLMSG_NEXT(message, len)) {
+	for (struct nlmsghdr *message = data; NLMSG_OK(message, len); message = NLMSG_NEXT(message, len)) {
 		const bool ours = addresses->listing && message->nlmsg_seq == addresses->list;
 
 		if (ours && (message->nlmsg_flags & NLM_F_DUMP_INTR))
@@ -284,12 +285,14 @@ static void on_readable(void *ctx, int fd, unsigned events)
 {
 	struct host_addresses *addresses = ctx;
 	bool any = false;
+	int more = 1;
 
 	(void)fd;
 	(void)events;
-	for (unsigned i = 0; i < BUDGET && receive(addresses, &any) > 0; i++)
-		;
-	if (addresses->incomplete && !addresses->listing)
+	for (unsigned i = 0; i < BUDGET && more > 0; i++)
+		more = receive(addresses, &any);
+	/* Not before all is taken: into a socket that is full the answer does not go, nor a second ENOBUFS. */
+	if (addresses->incomplete && !addresses->listing && more == 0)
 		ask_for_list(addresses); /* a failure: tried again with the next message */
 	if (any && addresses->changed)
 		addresses->changed(addresses->ctx);

@@ -123,3 +123,38 @@ tests_unit_nat_tcp_loss_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_tcp_close_test_SOURCES = tests/unit/nat_tcp_close_test.c $(NAT_TCP_CASE)
 tests_unit_nat_tcp_close_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_tcp_close_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# The policy, and what it knows of names and of the host.
+if HAVE_CMOCKA
+NET_NAT_POLICY_TESTS = \
+	tests/unit/nat_policy_test \
+	tests/unit/nat_policy_read_test \
+	tests/unit/nat_names_test \
+	tests/unit/nat_name_check_test \
+	tests/unit/nat_host_address_test \
+	tests/unit/nat_bypass_test \
+	tests/unit/nat_info_test
+check_PROGRAMS += $(NET_NAT_POLICY_TESTS)
+TESTS += $(NET_NAT_POLICY_TESTS)
+endif
+tests_unit_nat_policy_test_SOURCES = tests/unit/nat_policy_test.c
+tests_unit_nat_policy_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_policy_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_policy_read_test_SOURCES = tests/unit/nat_policy_read_test.c
+tests_unit_nat_policy_read_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_policy_read_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_names_test_SOURCES = tests/unit/nat_names_test.c
+tests_unit_nat_names_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_names_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_name_check_test_SOURCES = tests/unit/nat_name_check_test.c
+tests_unit_nat_name_check_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_name_check_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_host_address_test_SOURCES = tests/unit/nat_host_address_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_host_address_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_host_address_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_info_test_SOURCES = tests/unit/nat_info_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_info_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_info_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_bypass_test_SOURCES = tests/unit/nat_bypass_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_bypass_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_bypass_test_LDADD = $(NET_NAT_TEST_WITH)

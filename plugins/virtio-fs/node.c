@@ -30,6 +30,7 @@
 #include "plugins/virtio-fs/node-table.h"
 
 #define FIRST_PLACES 64u
+#define SMALL_FILE_BLOCKS 128u /* of 512 bytes */
 
 struct identity identity_of(const struct statx *stx)
 {
@@ -503,14 +504,21 @@ void node_put(struct share *share, struct node *node)
 	slot_put(share->nodes, slot_of(node));
 }
 
-/* Forgotten n times more, it goes, and the descriptor of something without a name with it. */
-static bool forget_closes(const struct node_table *table, const struct slot *slot, uint64_t n)
+/*
+ * Forgotten n times more, it goes, and the descriptor of something without a name with it: that may be the last that
+ * holds the file. What a small one gives back takes no longer than taking its name away did, which the loop did, too.
+ */
+static bool forget_takes_long(const struct node_table *table, const struct slot *slot, uint64_t n)
 {
-	return n >= slot->lookups && !slot->holds && !slot->children && slot != table->root && !slot->name &&
-	       slot->node.fd >= 0;
+	struct statx stx;
+
+	if (n < slot->lookups || slot->holds || slot->children || slot == table->root || slot->name || slot->node.fd < 0)
+		return false;
+	return statx(slot->node.fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_BLOCKS, &stx) < 0 ||
+	       (stx.stx_nlink == 0 && stx.stx_blocks > SMALL_FILE_BLOCKS);
 }
 
-static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_close)
+static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_wait)
 {
 	struct node_table *table = share->nodes;
 	struct slot *slot, *dead = NULL;
@@ -518,7 +526,7 @@ static bool forget(struct share *share, uint64_t id, uint64_t n, bool may_close)
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_id(table, id);
-	if (slot && !may_close && forget_closes(table, slot, n)) {
+	if (slot && !may_wait && forget_takes_long(table, slot, n)) {
 		done = false;
 	} else if (slot) {
 		slot->lookups -= n < slot->lookups ? n : slot->lookups;

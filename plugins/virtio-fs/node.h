@@ -118,8 +118,8 @@ int node_adopt(struct share *share, struct node *parent, const char *name, int f
 /* Takes n look-ups away again (an entry that the guest was not told of, FORGET). Unknown ids: nothing. */
 void node_forget(struct share *share, uint64_t id, uint64_t n);
 /*
- * The same, unless this would close the descriptor of what has no name any more: it may be the last that holds a file,
- * whose blocks are given back then. False: it would, and nothing was done.
+ * The same, unless this would close the descriptor of a file without a name that has many blocks: it may be the last that
+ * holds it, and they are given back then. False: it would, and nothing was done.
  */
 bool node_forget_quickly(struct share *share, uint64_t id, uint64_t n);
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,9 +39,34 @@ def microvm(kernel, initrd, words, memory, cpus=1, machine="", more=()):
     """QEMU's command for the machine that is nearest to capsa's, its console on stdio; memory in MiB."""
     return ["qemu-system-x86_64", "-M", f"microvm,pcie=on,pit=off,pic=off,isa-serial=off,rtc=off{machine}", "-enable-kvm",
             "-cpu", "host", "-smp", str(cpus), "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{CMDLINE} {words}",
+            "-no-reboot", "-name", "bench,debug-threads=on", "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{CMDLINE} {words}",
             "-chardev", "stdio,id=c,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c",
             "-object", "rng-random,id=r,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r", *more]
+
+
+def needs(program):
+    found = shutil.which(program)
+    if not found:
+        sys.exit(f"{program} is missing (apt-get install {program})")
+    return pathlib.Path(found)
+
+
+def libraries(program):
+    """[path as the loader asks for it]; nothing for a static one."""
+    text = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"(?:=> )?(/\S+) \(0x", text)
+
+
+def take(root, path, at=None):
+    """A copy of a file of the host, at its own place or at another one. Merged /usr: one of them for all."""
+    at = str(at or path)
+    for short in ("/lib/", "/bin/", "/sbin/"):
+        if at.startswith(short):
+            at = "/usr" + at
+    to = root / at.lstrip("/")
+    if not to.exists():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(os.path.realpath(path), to)
 
 
 def ticks(path, waited_for=False):
@@ -85,9 +111,37 @@ class Guest:
     def cpu(self):
         return ticks(f"/proc/{self.process.pid}/stat") / TICK
 
+    def vcpus(self):
+        """CPU time of the threads that run the guest."""
+        total = 0
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text(encoding="ascii", errors="replace").startswith(("vcpu", "CPU ")):
+                total += ticks(task / "stat")
+        return total / TICK
+
     def end(self):
         self.process.kill()
         self.process.wait()
+
+
+class Shell:
+    """A side that is a shell: says "status N" behind each line that it was told."""
+
+    def __init__(self, name, shell):
+        self.name, self.shell = name, shell
+
+    def finish(self):
+        """What was printed from what was heard last to the end of the command; the bench ends if that failed."""
+        found = self.shell.hear(rb"(?s)(.*?)status (\d+)\r?\n")
+        said = found[1].decode(errors="replace")
+        if found[2] != b"0":
+            sys.exit(f"{self.name}: failed with status {int(found[2])}:\n{said}")
+        return said
+
+    def run(self, line):
+        """All that the shell line printed."""
+        self.shell.tell(line)
+        return self.finish()
 
 
 def alternate(sides, runs, measure):

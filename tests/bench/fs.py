@@ -17,7 +17,8 @@ the disk in the end, whoever sent them there. fio's rows end in an fsync. What w
 `make` also runs on the guest's tmpfs: what counts is the time above that. Machine-less runs use the same programs in a chroot.
 
 CPU: that of the VMM with its vCPUs and of virtiofsd (for `native` of the command), for a GiB where a row has bytes (without
-fio's own start), else for a run; KVM's polling before a vCPU sleeps is in it. "busy" is what the guest itself counts of its
+fio's own start), else for a run; KVM's polling before a vCPU sleeps is in it. "server" is what of a run's was not spent by threads
+that run the guest: what no time at all would take off a row. "busy" is what the guest itself counts of its
 processors, fio's start included: a row where that is nearly all of the time is bound by the guest. The first run of each
 side is not counted. Compare times only inside one run, above all those of the lab.
 CAPSA_BUILD is the folder that capsa was built in (default: build/).
@@ -37,7 +38,8 @@ import sys
 import tempfile
 import time
 
-from common import BUILD, TICK, TOP, Guest, Wanted, descendants, environment, kernels, microvm, table, ticks
+from common import (BUILD, TICK, TOP, Guest, Shell, Wanted, descendants, environment, kernels, libraries, microvm, needs, table, take,
+                    ticks)
 
 KERNEL = kernels() / "cloud/vmlinuz"
 MADE = BUILD / "tests/bench/fs"
@@ -81,31 +83,6 @@ GUEST = base64.b64encode(b"exec /usr/bin/bash /usr/lib/fs-loop").decode()
 
 
 # ---- what the guests bring along ----
-
-def needs(program):
-    found = shutil.which(program)
-    if not found:
-        sys.exit(f"{program} is missing (apt-get install {program})")
-    return pathlib.Path(found)
-
-
-def libraries(program):
-    """[path as the loader asks for it]; nothing for a static one."""
-    text = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    return re.findall(r"(?:=> )?(/\S+) \(0x", text)
-
-
-def take(root, path, at=None):
-    """A copy of a file of the host, at its own place or at another one. Merged /usr: one of them for all."""
-    at = str(at or path)
-    for short in ("/lib/", "/bin/", "/sbin/"):
-        if at.startswith(short):
-            at = "/usr" + at
-    to = root / at.lstrip("/")
-    if not to.exists():
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(os.path.realpath(path), to)
-
 
 def multiarch():
     return subprocess.check_output(["cc", "-print-multiarch"], text=True).strip()
@@ -220,26 +197,13 @@ def tree_digest(folder):
 
 # ---- sides ----
 
-class Side:
+class Side(Shell):
     """Where commands run, a shell that is spoken to. `folder` is the share on the host, `at` the same for commands."""
     at = "/mnt"
 
     def __init__(self, name, folder, command, env, helpers=()):
-        self.name, self.folder, self.helpers = name, folder, helpers
-        self.shell = Guest(command, env)
-
-    def finish(self):
-        """What was printed from what was heard last to the end of the command; the bench ends if that failed."""
-        found = self.shell.hear(rb"(?s)(.*?)status (\d+)\r?\n")
-        said = found[1].decode(errors="replace")
-        if found[2] != b"0":
-            sys.exit(f"{self.name}: failed with status {int(found[2])}:\n{said}")
-        return said
-
-    def run(self, line):
-        """All that the shell line printed."""
-        self.shell.tell(line)
-        return self.finish()
+        super().__init__(name, Guest(command, env))
+        self.folder, self.helpers = folder, helpers
 
     def timed(self, line):
         """(seconds that it took, by the clock in there; all that was said)"""
@@ -249,6 +213,10 @@ class Side:
     def cpu(self):
         """Seconds so far: of the VMM and the file server."""
         return self.shell.cpu() + sum(ticks(f"/proc/{p.pid}/stat") for p in self.helpers) / TICK
+
+    def server(self):
+        """The same without what runs the guest: what serves its files."""
+        return self.cpu() - self.shell.vcpus()
 
     def busy(self):
         """Seconds that its processors were busy so far, as the system there counts them."""
@@ -283,6 +251,9 @@ class Native(Side):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError): # it has ended, and is its parent's from now on
                 total += ticks(f"/proc/{pid}/stat", waited_for=True)
         return total / TICK
+
+    def server(self):
+        return 0.0
 
     def busy(self):
         return 0.0 # who else runs here is none of its business
@@ -388,16 +359,16 @@ class Row:
         self.title = title
 
     def once(self, bench, side):
-        """(value, CPU seconds, seconds that the guest was busy)"""
+        """(value, CPU seconds, those of the server, seconds that the guest was busy)"""
         host, at = bench.fresh(side)
         self.make(bench, side, host)
         bench.drop_caches(side)
-        busy = side.busy()
+        busy, server = side.busy(), side.server()
         value, cpu = self.go(bench, side, at)
-        busy = side.busy() - busy
+        server, busy = side.server() - server, side.busy() - busy
         self.check(bench, side, host, at)
         shutil.rmtree(host)
-        return value, cpu, busy
+        return value, cpu, server, busy
 
     def make(self, bench, side, host):
         pass
@@ -584,17 +555,18 @@ def rows(options):
 
 def measure(bench, row):
     """All sides in turn, the first round not counted."""
-    values, cpu, busy = ({side.name: [] for side in bench.sides} for _ in range(3))
+    values, cpu, server, busy = ({side.name: [] for side in bench.sides} for _ in range(4))
     for run in range(bench.options.runs + 1):
         for side in bench.sides:
-            value, used, worked = row.once(bench, side)
+            value, used, served, worked = row.once(bench, side)
             if run:
                 values[side.name].append(value)
                 cpu[side.name].append(used / (row.gib or 1))
+                server[side.name].append(served)
                 busy[side.name].append(worked)
     per = "GiB" if row.gib else "run"
     notes = {name: f"CPU {statistics.median(v):.2f} s/{per}"
-             + (f", guest busy {statistics.median(busy[name]):.2f} s" if name != NATIVE else "")
+             + (f", server {statistics.median(server[name]):.2f} s, guest busy {statistics.median(busy[name]):.2f} s" if name != NATIVE else "")
              for name, v in cpu.items() if v}
     for name, seconds in getattr(row, "below", {}).items():
         notes[name] += f", on tmpfs {statistics.median(seconds[1:]):.2f} s"

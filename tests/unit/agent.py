@@ -15,7 +15,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.dont_write_bytecode = True
 import agent_client as A
-import agent_exec, agent_terminals, agent_files, agent_mounts, agent_rules  # each puts its tests on the list
+import agent_exec, agent_terminals, agent_files, agent_mounts, agent_network, agent_rules  # each puts its tests on the list
 from agent_case import PROGRAM, TESTS, WORK, Skip, test, wait_gone
 
 

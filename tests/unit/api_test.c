@@ -34,6 +34,7 @@ static struct {
 	enum api_state state;
 	unsigned powered_off, killed, resumed;
 	bool pauses_at_once;
+	int rate;
 } vm;
 
 static void describe(void *ctx, struct api_description *out)
@@ -108,6 +109,29 @@ static char *console(void *ctx)
 	return strdup("last\nwords");
 }
 
+static json_t *device_info(void *ctx, size_t index, struct error *error)
+{
+	json_t *info = json_object();
+
+	(void)ctx, (void)error;
+	if (index == 0)
+		json_object_set_new(info, "rate", json_integer(vm.rate));
+	return info;
+}
+
+static int device_set(void *ctx, const char *device, const char *key, const char *json, size_t len, struct error *error)
+{
+	(void)ctx;
+	if (strcmp(device, "console0") != 0)
+		return error_set(error, ENOENT, "the machine has no device \"%s\"", device);
+	if (strcmp(key, "rate") != 0)
+		return error_set(error, EPERM, "%s is not live", key);
+	if (len != 1)
+		return error_set(error, EINVAL, "\"%.*s\" is no rate", (int)len, json);
+	vm.rate = json[0] - '0';
+	return 0;
+}
+
 static void open_api(void *ctx)
 {
 	const struct api_machine machine = {
@@ -119,6 +143,8 @@ static void open_api(void *ctx)
 		.resume = resume_it,
 		.metrics = metrics,
 		.console = console,
+		.device_info = device_info,
+		.device_set = device_set,
 		.timeline = &timeline,
 	};
 
@@ -323,6 +349,55 @@ static void a_client_that_goes_is_forgotten(void **state)
 	}
 }
 
+static int put(const char *path, const char *json, json_t **out)
+{
+	struct api_client *c;
+	char *body = NULL;
+	int status = 0;
+
+	assert_int_equal(api_client_open("box", 10000, &c, &err), 0);
+	assert_int_equal(api_client_send_body(c, "PUT", path, json, &err), 0);
+	assert_int_equal(api_client_receive(c, 10000, &body, &status, &err), 0);
+	*out = json_loads(body, 0, NULL);
+	assert_non_null(*out);
+	free(body);
+	api_client_close(c);
+	return status;
+}
+
+static void devices_tell_and_live_keys_are_replaced(void **state)
+{
+	json_t *root;
+
+	(void)state;
+	assert_int_equal(put("/devices/console0/rate", "7", &root), 200);
+	assert_string_equal(text_of(root, "device"), "console0");
+	json_decref(root);
+	assert_int_equal(call("GET", "/devices", &root), 200);
+	assert_int_equal(json_array_size(root), 2);
+	assert_string_equal(text_of(json_array_get(root, 0), "name"), "console0");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json_array_get(root, 0), "info"), "rate")), 7);
+	json_decref(root);
+	assert_int_equal(call("GET", "/devices/rng0", &root), 200);
+	assert_string_equal(text_of(root, "plugin"), "rng");
+	json_decref(root);
+	assert_int_equal(put("/devices/console0/rate", "\"x\"", &root), 400);
+	assert_string_equal(text_of(root, "error"), "\"\"x\"\" is no rate");
+	json_decref(root);
+	assert_int_equal(put("/devices/console0/path", "1", &root), 409);
+	json_decref(root);
+	assert_int_equal(put("/devices/nobody/rate", "1", &root), 404);
+	json_decref(root);
+	assert_int_equal(put("/devices/console0/", "1", &root), 404);
+	json_decref(root);
+	assert_int_equal(put("/devices/console0/rate/x", "1", &root), 404);
+	json_decref(root);
+	assert_int_equal(put("/devices/console0", "1", &root), 405);
+	json_decref(root);
+	assert_int_equal(call("GET", "/devices/nobody", NULL), 404);
+	assert_int_equal(call("GET", "/devices/console0/rate", NULL), 405);
+}
+
 static void metrics_are_text(void **state)
 {
 	char *body = NULL;
@@ -450,6 +525,7 @@ int main(void)
 		PLAYED(one_that_stops_is_not_paused),
 		PLAYED(whoever_waits_for_the_end_is_told),
 		PLAYED(a_client_that_goes_is_forgotten),
+		PLAYED(devices_tell_and_live_keys_are_replaced),
 		PLAYED(metrics_are_text),
 		PLAYED(the_timeline_is_a_list),
 		PLAYED(what_is_not_there_is_said),

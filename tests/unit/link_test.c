@@ -40,6 +40,7 @@ struct machine {
 	struct test t; /* its reactor and the agent; no client of its own */
 	struct vsock vsock;
 	struct mounts *mounts;
+	struct network *network; /* no cards, but where a test says so */
 	struct link *link;
 	unsigned greeted, ready, failed, lost;
 	bool goes_on; /* although a mount failed */
@@ -98,24 +99,34 @@ static void agent_goes(struct machine *m)
 	test_settle(&m->t);
 }
 
-static void open_machine(struct machine *m, const struct mounts_entry *entries, size_t n)
+static void open_with(struct machine *m, const struct mounts_entry *entries, size_t n,
+                      const struct network_devices *devices)
 {
 	static const struct link_events events = {
-		.greeted = on_greeted, .mount_failed = on_failed, .ready = on_ready, .lost = on_lost
+		.greeted = on_greeted, .setup_failed = on_failed, .ready = on_ready, .lost = on_lost
 	};
 	struct error err;
 
 	memset(m, 0, sizeof *m);
 	test_open_alone(&m->t);
 	assert_int_equal(mounts_new(m->t.reactor, entries, n, &m->mounts, &err), 0);
-	assert_int_equal(link_open(m->t.reactor, &m->vsock, m->mounts, &events, m, &m->link, &err), 0);
+	assert_int_equal(network_new(m->t.reactor, devices, &m->network, &err), 0);
+	assert_int_equal(link_open(m->t.reactor, &m->vsock, m->mounts, m->network, &events, m, &m->link, &err), 0);
 	agent_comes(m);
+}
+
+static void open_machine(struct machine *m, const struct mounts_entry *entries, size_t n)
+{
+	static const struct network_devices none;
+
+	open_with(m, entries, n, &none);
 }
 
 static void close_machine(struct machine *m)
 {
 	link_close(m->link);
 	mounts_free(m->mounts);
+	network_free(m->network);
 	assert_null(m->vsock.accepted);
 	test_close(&m->t);
 }
@@ -474,6 +485,130 @@ static void test_an_agent_that_never_answers_is_waited_for_so_long_only(void **s
 	test_close(&m.t);
 }
 
+/* ---- networks ---- */
+
+static int tell_network(void *ctx, size_t index, struct arena *arena, struct capsa_value *out, struct error *err)
+{
+	static const struct capsa_value addresses[] = { { .type = CAPSA_TYPE_STRING, .string = "10.0.2.2/24" },
+		                                        { .type = CAPSA_TYPE_INT, .integer = 7 } };
+	static const struct capsa_value network[] = {
+		{ .name = "mac", .type = CAPSA_TYPE_STRING, .string = "52:54:00:12:34:56" },
+		{ .name = "mtu", .type = CAPSA_TYPE_INT, .integer = 1500 },
+		{ .name = "addresses", .type = CAPSA_TYPE_LIST, .items = addresses, .n_items = 2 },
+	};
+	static const struct capsa_value info[] = {
+		{ .name = "network", .type = CAPSA_TYPE_GROUP, .items = network, .n_items = 3 },
+	};
+
+	(void)ctx;
+	(void)arena;
+	if (index == 2)
+		return error_set(err, EIO, "it is broken");
+	*out = (struct capsa_value){ .type = CAPSA_TYPE_GROUP, .items = info, .n_items = index == 1 };
+	return 0;
+}
+
+static const char *network_name(void *ctx, size_t index)
+{
+	static const char *const names[] = { "rng0", "nat0", "nat1" };
+
+	(void)ctx;
+	return names[index];
+}
+
+/* The first of them is no network. */
+static const struct network_devices devices = { .n = 2, .info = tell_network, .name = network_name };
+
+static uint32_t expect_network(struct machine *m)
+{
+	unsigned char payload[256];
+	struct agent_frame frame = agent_hear_all(&m->t, payload, sizeof payload);
+	struct agent_reader r = agent_reader_on(payload, frame.length);
+	char text[64];
+
+	assert_int_equal(frame.type, AGENT_NETWORK);
+	agent_read_string(&r, text, sizeof text);
+	assert_string_equal(text, "52:54:00:12:34:56");
+	assert_int_equal(agent_read_u32(&r), 1500);
+	assert_int_equal(agent_read_u32(&r), 1);
+	agent_read_string(&r, text, sizeof text);
+	assert_string_equal(text, "10.0.2.2/24");
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(agent_read_u32(&r), 0);
+	agent_read_string(&r, text, sizeof text);
+	assert_string_equal(text, "");
+	assert_false(r.failed);
+	assert_int_equal(r.left, 0);
+	return frame.channel;
+}
+
+static void test_a_network_is_asked_for_together_with_the_mounts(void **state)
+{
+	struct machine m;
+	uint32_t mount, network;
+
+	(void)state;
+	open_with(&m, &src, 1, &devices);
+	agent_greet(&m.t);
+	expect_mount(&m, "share0", "/src", "rw", AGENT_MOUNT_ONCE, "", &mount);
+	network = expect_network(&m);
+	expect_waiting(&m);
+	answer(&m, mount, 0, "");
+	expect_waiting(&m);
+	answer(&m, network, 0, "");
+	expect_ready(&m, 1);
+	assert_int_equal(m.failed, 0);
+	assert_int_equal(network_cards(m.network), 1);
+	close_machine(&m);
+}
+
+static void test_a_network_that_fails_is_told_with_its_cause(void **state)
+{
+	struct machine m;
+
+	(void)state;
+	open_with(&m, NULL, 0, &devices);
+	agent_greet(&m.t);
+	answer(&m, expect_network(&m), ENODEV, "no network card: No such device");
+	assert_int_equal(m.failed, 1);
+	assert_string_equal(m.why, "the network \"nat0\" cannot be set up in the guest: no network card: No such device");
+	expect_waiting(&m);
+	close_machine(&m);
+}
+
+static void test_a_device_that_cannot_tell_does_not_hold_the_others_back(void **state)
+{
+	const struct network_devices broken = { .n = 3, .info = tell_network, .name = network_name };
+	struct machine m;
+
+	(void)state;
+	open_with(&m, NULL, 0, &broken);
+	m.goes_on = true;
+	agent_greet(&m.t);
+	answer(&m, expect_network(&m), 0, "");
+	assert_string_equal(m.why, "the network \"nat1\" cannot be set up in the guest: it is broken");
+	expect_ready(&m, 1);
+	close_machine(&m);
+}
+
+static void test_an_agent_that_dies_over_its_network_is_asked_again(void **state)
+{
+	struct machine m;
+
+	(void)state;
+	open_with(&m, NULL, 0, &devices);
+	agent_greet(&m.t);
+	expect_network(&m);
+	agent_goes(&m);
+	expect_waiting(&m);
+	agent_comes(&m);
+	agent_greet(&m.t);
+	answer(&m, expect_network(&m), 0, "");
+	expect_ready(&m, 1);
+	assert_int_equal(m.failed, 0);
+	close_machine(&m);
+}
+
 static void refuse(const struct mounts_entry *entries, size_t n, const char *text)
 {
 	struct mounts *mounts;
@@ -518,6 +653,10 @@ int main(void)
 		cmocka_unit_test(test_an_agent_against_the_rules_is_left),
 		cmocka_unit_test(test_a_second_answer_ends_the_connection),
 		cmocka_unit_test(test_an_agent_that_never_answers_is_waited_for_so_long_only),
+		cmocka_unit_test(test_a_network_is_asked_for_together_with_the_mounts),
+		cmocka_unit_test(test_a_network_that_fails_is_told_with_its_cause),
+		cmocka_unit_test(test_a_device_that_cannot_tell_does_not_hold_the_others_back),
+		cmocka_unit_test(test_an_agent_that_dies_over_its_network_is_asked_again),
 		cmocka_unit_test(test_targets_that_cannot_be_are_told),
 	};
 

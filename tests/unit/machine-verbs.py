@@ -23,6 +23,11 @@ os.environ["XDG_RUNTIME_DIR"] = WORK
 RUNTIME = os.path.join(WORK, "capsa")
 VM = {"name": "", "state": "running", "cpus": 2, "memory": 256 << 20, "kernel": "/boot/vmlinuz", "cmdline": "quiet",
       "uptime_seconds": 3723.5, "paused_seconds": 0, "devices": [{"name": "rng0", "plugin": "rng"}], "agent": "none"}
+FLOW = {"protocol": "udp", "far": "198.51.100.1:53", "tx_bytes": 5}
+DEVICES = [{"name": "rng0", "plugin": "rng", "info": {}},
+           {"name": "net0", "plugin": "net-nat", "info": {
+               "network": {"mac": "02:00:00:00:00:05", "mtu": 1500, "addresses": ["10.0.2.2/24", "fd00::2/64"], "search": []},
+               "flow_count": 30, "flows": [FLOW] * 30}}]
 TIMELINE = [{"name": "process start", "ts_ns": 1000000}, {"name": "a <mark>", "ts_ns": 3500000}]
 
 
@@ -40,7 +45,7 @@ def serve(connection, name, end):
             if end == "never":
                 signal.pause()
             shutil.rmtree(os.path.join(RUNTIME, name))
-        body = {"GET /vm": dict(VM, name=name, pid=os.getpid()), "GET /vm/timeline": TIMELINE,
+        body = {"GET /vm": dict(VM, name=name, pid=os.getpid()), "GET /vm/timeline": TIMELINE, "GET /devices": DEVICES,
                 "GET /vm/end": {"end": end, "text": "" if end == "powered-off" else "the guest's kernel panicked",
                                 "console": ""}}.get(path, {"state": "stopping"})
         body = json.dumps(body).encode()
@@ -125,8 +130,18 @@ def info_tells_and_draws():
     status, out, _ = capsa("info", "box")
     assert status == 0 and "state    running\n" in out and "device   rng0: rng\n" in out, out
     assert "     2.50 ms  a <mark>\n" in out, out
+    assert """device   net0: net-nat
+         network
+           mac 02:00:00:00:00:05
+           mtu 1500
+           addresses 10.0.2.2/24, fd00::2/64
+         flow_count 30
+         flows
+           protocol udp, far 198.51.100.1:53, tx_bytes 5
+""" in out and out.count("protocol udp") == 20 and "           ... and 10 more: --json\n" in out, out
     status, out, _ = capsa("info", "box", "--json")
     assert status == 0 and json.loads(out)["timeline"] == TIMELINE, out
+    assert json.loads(out)["devices"] == DEVICES, out
     svg, trace = os.path.join(WORK, "start.svg"), os.path.join(WORK, "start.json")
     assert capsa("info", "box", "--plot", svg, "--trace", trace) == (0, "", "")
     assert "a &lt;mark&gt;" in open(svg).read()

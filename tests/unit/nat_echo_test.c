@@ -165,8 +165,10 @@ static void where_there_are_no_ping_sockets_the_guest_is_told(void **state)
 	const char *line;
 
 	(void)state;
-	if (!namespace_set_ping(false))
+	if (!namespace_set_ping(false)) {
+		print_message("skipped: only root can forbid ping sockets\n");
 		skip();
+	}
 	nat_begin(&guest, "ipv6 = false; " HOST_ALLOWED);
 	ping(NAT_GUEST, FAR_HOST, 1, 56);
 	unreachable(ICMP_PKT_FILTERED);

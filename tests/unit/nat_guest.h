@@ -43,6 +43,7 @@
 
 struct nat_frame {
 	struct virtio_net_hdr_v1 header;
+	unsigned char align[2]; /* so that what follows the Ethernet header lies at a multiple of four */
 	unsigned char bytes[NIC_FRAME_MAX];
 	size_t len;
 	struct packet packet; /* packet_parse() of it */

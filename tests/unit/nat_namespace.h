@@ -20,7 +20,7 @@ const char *namespace_enter(void);
 bool namespace_has_ipv6(void);
 /* FAR_HOST_2 goes and comes, as a network does that is unplugged. */
 bool namespace_set_second(bool there);
-/* net.ipv4.ping_group_range of the namespace. */
+/* net.ipv4.ping_group_range of the namespace. False: it cannot be set ("none" is not for a user namespace). */
 bool namespace_set_ping(bool permitted);
 
 #endif

@@ -338,6 +338,160 @@ static void saved_state_is_bounded(void **state)
 	free(buffer.data);
 }
 
+/* ---- while it runs ---- */
+
+static void a_live_key_is_replaced_while_the_loop_stands_still(void **state)
+{
+	static const enum capsa_thread_model models[] = { CAPSA_THREAD_REACTOR, CAPSA_THREAD_WORKER,
+		                                          CAPSA_THREAD_PARALLEL };
+	const struct capsa_value value = { .type = CAPSA_TYPE_INT, .integer = 7 };
+	struct error err = { "" };
+
+	for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+		struct plugin_device *d;
+
+		fake_teardown(state);
+		fake_setup(state);
+		fake_plugin.info.thread_model = models[i];
+		d = fake_walk("activate");
+		assert_int_equal(plugin_device_reconfigure(d, 1, &value, &err), 0);
+		assert_true(pthread_equal(probe.thread, pthread_self()));
+		assert_int_equal(probe_reconfigured.key, 1);
+		assert_int_equal(probe_reconfigured.integer, 7);
+		fake_notify(0); /* it goes on */
+		fake_end(d);
+		assert_string_equal(probe.calls,
+		                    "create config realize start activate reconfigure notify0 reset stop destroy");
+	}
+}
+
+static void what_cannot_be_replaced_is_told(void **state)
+{
+	const struct capsa_value value = { .type = CAPSA_TYPE_INT, .integer = 7 };
+	struct plugin_device *d = fake_walk("config");
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(plugin_device_reconfigure(d, 1, &value, &err), -EBUSY);
+	assert_string_equal(err.text, "probe0: the machine has not started, or is stopping");
+	fake_end(d);
+	d = fake_walk("activate");
+	assert_int_equal(plugin_device_reconfigure(d, 0, &value, &err), -EPERM);
+	assert_string_equal(err.text,
+	                    "probe0: the key \"fixed\" of the plugin probe cannot be changed while the machine runs; "
+	                    "change it in the configuration and start the machine again");
+	assert_null(strstr(probe.calls, "reconfigure"));
+	probe.fail = "reconfigure";
+	assert_int_equal(plugin_device_reconfigure(d, 1, &value, &err), -EINVAL);
+	assert_string_equal(err.text, "probe0: reconfigure went wrong: code 42");
+	fake_notify(0);
+	fake_end(d);
+}
+
+static void tell(const char *callback)
+{
+	const struct capsa_host *host = probe.host;
+
+	if (strcmp(callback, "info") != 0)
+		return;
+	assert_true(pthread_equal(pthread_self(), probe.thread));
+	host->info_number(probe.dev, "n", 5);
+	host->info_begin(probe.dev, "network", false);
+	host->info_text(probe.dev, "mac", "02:00");
+	host->info_begin(probe.dev, "addresses", true);
+	host->info_text(probe.dev, "ignored in a list", "10.0.2.2/24");
+	host->info_begin(probe.dev, NULL, false);
+	host->info_number(probe.dev, "huge", UINT64_MAX);
+	host->info_end(probe.dev);
+	host->info_end(probe.dev);
+	host->info_end(probe.dev);
+	host->info_number(probe.dev, "Bad Name", 1);
+	host->info_number(probe.dev, NULL, 1);
+	host->info_begin(probe.dev, "also bad", false);
+	host->info_number(probe.dev, "inside", 1);
+	host->info_end(probe.dev);
+	host->info_end(probe.dev); /* one too many */
+	host->info_number(probe.dev, "last", 6);
+	host->info_begin(probe.dev, "never_closed", false);
+}
+
+static void what_a_device_tells_is_a_tree(void **state)
+{
+	const struct capsa_value *network, *list;
+	struct arena *arena = arena_new();
+	struct plugin_device *d;
+	struct capsa_value info;
+	struct error err;
+
+	(void)state;
+	fake_plugin.info.thread_model = CAPSA_THREAD_WORKER;
+	d = fake_walk("config");
+	assert_int_equal(plugin_device_info(d, arena, &info, &err), 0);
+	assert_int_equal(info.n_items, 0);
+	fake_end(d);
+	d = fake_walk("activate");
+	probe.host->info_number(probe.dev, "outside", 1);
+	probe.hook = tell;
+	assert_int_equal(plugin_device_info(d, arena, &info, &err), 0);
+	assert_int_equal(info.type, CAPSA_TYPE_GROUP);
+	assert_int_equal(info.n_items, 3);
+	assert_string_equal(info.items[0].name, "n");
+	assert_int_equal(info.items[0].integer, 5);
+	network = &info.items[1];
+	assert_string_equal(network->name, "network");
+	assert_int_equal(network->n_items, 2);
+	assert_string_equal(network->items[0].string, "02:00");
+	list = &network->items[1];
+	assert_int_equal(list->type, CAPSA_TYPE_LIST);
+	assert_int_equal(list->n_items, 2);
+	assert_null(list->items[0].name);
+	assert_string_equal(list->items[0].string, "10.0.2.2/24");
+	assert_true(list->items[1].items[0].integer == INT64_MAX);
+	assert_string_equal(info.items[2].name, "last");
+	probe.hook = NULL;
+	fake_notify(0);
+	fake_end(d);
+	arena_free(arena);
+}
+
+static void tell_too_much(const char *callback)
+{
+	static char text[1 << 20];
+
+	if (strcmp(callback, "info") != 0)
+		return;
+	memset(text, 'x', sizeof text - 1);
+	for (unsigned i = 0; i < 8; i++)
+		probe.host->info_text(probe.dev, "text", text);
+	for (unsigned i = 0; i < 100; i++)
+		probe.host->info_begin(probe.dev, "deep", false);
+	probe.host->info_number(probe.dev, "n", 1);
+	for (unsigned i = 0; i < 100; i++)
+		probe.host->info_end(probe.dev);
+	probe.host->info_number(probe.dev, "n", 2);
+}
+
+static void what_a_device_tells_is_bounded(void **state)
+{
+	struct arena *arena = arena_new();
+	struct plugin_device *d = fake_walk("activate");
+	const struct capsa_value *deep;
+	struct capsa_value info;
+	unsigned depth = 0;
+	struct error err;
+
+	(void)state;
+	probe.hook = tell_too_much;
+	assert_int_equal(plugin_device_info(d, arena, &info, &err), 0);
+	assert_int_equal(info.n_items, 3 + 2);
+	for (deep = &info.items[3]; deep->n_items; deep = &deep->items[0])
+		depth++;
+	assert_in_range(depth, 1, 16);
+	assert_int_equal(info.items[4].integer, 2);
+	fake_end(d);
+	arena_free(arena);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
@@ -356,6 +510,10 @@ int main(void)
 		TEST(a_plugin_that_cannot_save_is_named),
 		TEST(failures_of_save_and_restore_reach_the_user),
 		TEST(saved_state_is_bounded),
+		TEST(a_live_key_is_replaced_while_the_loop_stands_still),
+		TEST(what_cannot_be_replaced_is_told),
+		TEST(what_a_device_tells_is_a_tree),
+		TEST(what_a_device_tells_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,6 +325,31 @@ static void probe_shared_memory_fault(void *self, unsigned id, uint64_t offset, 
 	probe_note("shared_memory_fault");
 }
 
+static struct {
+	size_t key;
+	int64_t integer;
+} probe_reconfigured; /* the last one */
+
+static int probe_reconfigure(void *self, size_t key, const struct capsa_value *value)
+{
+	(void)self;
+	probe_reconfigured.key = key;
+	probe_reconfigured.integer = value->integer;
+	return probe_note("reconfigure");
+}
+
+static void probe_info(void *self)
+{
+	(void)self;
+	probe_note("info");
+}
+
+static const struct capsa_key probe_keys[] = {
+	{ .name = "fixed", .type = CAPSA_TYPE_INT, .help = "stays" },
+	{ .name = "rate", .type = CAPSA_TYPE_INT, .help = "changes", .flags = CAPSA_KEY_LIVE },
+	{ .name = NULL },
+};
+
 static struct plugin fake_plugin;
 
 static struct reactor *fake_main;
@@ -360,6 +385,9 @@ static int fake_setup(void **state)
 		.stop = probe_stop,
 		.destroy = probe_destroy,
 		.shared_memory_fault = probe_shared_memory_fault,
+		.reconfigure = probe_reconfigure,
+		.info = probe_info,
+		.keys = probe_keys,
 	};
 	probe_fault.n = 0;
 	assert_int_equal(reactor_new(&fake_main), 0);

@@ -358,6 +358,12 @@ static void a_longer_description_is_cut_and_a_shorter_one_reads_as_zero(void **s
 	free(shorter);
 }
 
+static int reconfigure(void *self, size_t key, const struct capsa_value *value)
+{
+	(void)self, (void)key, (void)value;
+	return 0;
+}
+
 static void every_fault_of_a_description_is_named(void **state)
 {
 	struct capsa_plugin out;
@@ -406,7 +412,10 @@ static void every_fault_of_a_description_is_named(void **state)
 	TRY(keys[1].type = CAPSA_TYPE_NONE, "has type 0");
 	TRY(keys[1].type = (enum capsa_type)99, "has type 99");
 	TRY(keys[1].help = NULL, "\"size\" has no help");
-	TRY(keys[1].flags = 1, "\"size\" uses fields unknown");
+	TRY(keys[1].flags = 2, "\"size\" uses fields unknown");
+	TRY(keys[1].flags = CAPSA_KEY_LIVE, "\"size\" is live, but the plugin has no reconfigure()");
+	TRY((keys[1].flags = CAPSA_KEY_LIVE, keys[1].unique = true, good.reconfigure = reconfigure),
+	    "\"size\" is both live and unique");
 	TRY(keys[1].reserved[1] = 1, "\"size\" uses fields unknown");
 	TRY(keys[1].default_text = "much", "default \"much\"");
 	TRY(keys[1].default_text = "2M", "default \"2M\"");

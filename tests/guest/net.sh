@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# `capsa run --net nat` and what belongs to it, as an ordinary user: in a user and network namespace of the test's own
+# there is this host, 203.0.113.1, and behind a cable another one with a web server and a name server (net-far.py).
+if [ -z "${CAPSA_NET_INSIDE-}" ]; then
+	if ! unshare -Urnm true 2>/dev/null || ! command -v ip >/dev/null || ! command -v python3 >/dev/null; then
+		echo "ok - networks # SKIP it takes user namespaces, ip(8) and python3"
+		exit 0
+	fi
+	CAPSA_NET_INSIDE=1 exec unshare -Urnm "$0" "$@"
+fi
+. "$(dirname "$(realpath "$0")")/lib.sh"
+
+memory=256M
+host=203.0.113.1 far=203.0.113.80 other=203.0.113.81
+ip link set lo up
+# A namespace lives as long as somebody is in it.
+# shellcheck disable=SC2016
+coproc other_host { exec unshare -n sh -c 'echo made; read -r go; ip link set lo up; ip link set far0 up
+	for a in "$1" "$2"; do ip address add "$a/24" dev far0; done
+	exec python3 "$3/net-far.py" "$1" "$2" -- "web.test=$1" "other.test=$2" "sly.test=127.0.0.1"' sh $far $other "$tests"; }
+# shellcheck disable=SC2154 # coproc sets it
+read -r _ <&"${other_host[0]}"
+# shellcheck disable=SC2154
+ip link add near0 type veth peer name far0 netns "$other_host_PID" && ip address add $host/24 dev near0 && ip link set near0 up || exit
+echo go >&"${other_host[1]}"
+read -r line <&"${other_host[0]}" && [ "$line" = ready ] || exit
+echo "nameserver $far" >"$work/resolv.conf"
+mount --bind "$work/resolv.conf" /etc/resolv.conf || exit
+
+"$capsa" image build -q || exit
+
+run() {
+	timeout "$limit" "$capsa" run -q --memory "$memory" "$@" </dev/null
+}
+
+# Of the guest: wget of a static busybox dies with -T; what is dropped ends by timeout(1), which is no 'refused'.
+
+# far_answers TEXT ADDRESS
+far_answers() {
+	[ "${1%% for*}" = "far $2" ] || {
+		echo "not from $2: $1"
+		return 1
+	}
+}
+
+all_stands_before_the_command() {
+	run --net nat --name netted -- sh -c 'ip -o addr; ip route; cat /etc/resolv.conf; hostname; ip -o link show lo' >"$work/console.txt" || return
+	says 'eth0 +inet 10\.0\.2\.2/24' 'eth0 +inet6 fd00:ca:b5a::2/64' '^default via 10\.0\.2\.1 dev eth0' '^nameserver 10\.0\.2\.1' \
+		'^netted$' 'lo: <LOOPBACK,UP' && ! grep 'fd00:ca:b5a::2/64.*tentative' "$work/console.txt"
+}
+
+nothing_without() {
+	run -- ip -o link >"$work/console.txt" || return
+	! grep eth0 "$work/console.txt" && says 'lo:' && run --net none -- sh -c '! grep -qw virtio_net /proc/modules'
+}
+
+far_host_by_address() {
+	text=$(run --net nat -- wget -qO- http://$far/) && far_answers "$text" $far
+}
+
+far_host_by_name() {
+	text=$(run --net nat -- wget -qO- http://web.test/) && far_answers "$text" $far
+}
+
+the_gateway_answers_ping() {
+	run --net nat -- sh -c 'ping -c 1 10.0.2.1 && ping -6 -c 1 fd00:ca:b5a::1'
+}
+
+root_of_the_host() {
+	run --root / --net nat -- sh -c 'cat /etc/resolv.conf' >"$work/console.txt" || return
+	says '^nameserver 10\.0\.2\.1' && [ "$(cat /etc/resolv.conf)" = "nameserver $far" ]
+}
+
+# this host itself is out of reach, whichever way
+not_this_host() {
+	local address
+	timeout "$limit" python3 -m http.server --bind 0.0.0.0 8999 >/dev/null 2>&1 &
+	server=$!
+	until curl -so /dev/null http://$host:8999/; do kill -0 $server || return; done
+	run --net nat -- sh -c "for a in $host 10.0.2.1 127.0.0.1; do timeout 60 wget -qO- http://\$a:8999/ && exit 1; done; wget -qO- http://$far/" >"$work/console.txt" 2>&1
+	local status=$?
+	kill $server
+	[ $status = 0 ] && says 'refused' "^far $far"
+}
+
+denied_at_once() {
+	run --deny ip:$far -- sh -c "time timeout 60 wget -qO- http://$far/ && exit 1; wget -qO- http://$other/" >"$work/console.txt" 2>&1 || return
+	# A reset, not a time-out.
+	says 'refused' "^far $other" '^real[[:space:]]*0m 0\.'
+}
+
+only_an_allowed_name() {
+	run --allow domain:web.test -- sh -c "
+		timeout 60 wget -qO- http://$other/ && exit 1
+		timeout 60 wget -qO- http://other.test/ && exit 2
+		nslookup other.test
+		wget -qO- http://web.test/" >"$work/console.txt" 2>&1 || return
+	says "^far $far for web.test" 'REFUSED|refused'
+}
+
+rules_of_a_file() {
+	printf '%s\n' 'default = "deny";' "rules = ( { action = \"allow\"; ip = \"$other\"; port = 80; } );" >"$work/rules"
+	run --policy "$work/rules" -- sh -c "timeout 60 wget -qO- http://$far/ && exit 1; wget -qO- http://$other/" >"$work/console.txt" 2>&1 || return
+	says "^far $other" || return
+	printf '%s\n' 'default = "deny";' 'rules = (' '  { action = "alow"; } );' >"$work/rules"
+	! run --policy "$work/rules" -- true 2>"$work/console.txt" && says "$work/rules:3: .*alow"
+}
+
+published_port() {
+	timeout "$limit" "$capsa" start -q --name published --memory $memory --publish 127.0.0.1:8080:80 >/dev/null || return
+	timeout "$limit" "$capsa" exec published -- sh -c 'mkdir /www && head -c 3000000 /dev/urandom >/www/file && httpd -p 80 -h /www' </dev/null &&
+		curl -sS --max-time 60 -o "$work/fetched" http://127.0.0.1:8080/file &&
+		[ "$("$capsa" exec published -- sha256sum /www/file </dev/null | cut -c 1-64)" = "$(sha256sum <"$work/fetched" | cut -c 1-64)" ]
+	local status=$?
+	! run --publish 8080:80 -- true 2>"$work/console.txt" && says '8080' || status=1
+	"$capsa" stop published || return
+	return $status
+}
+
+rules_are_replaced() {
+	local socket=$XDG_RUNTIME_DIR/capsa/ruled/control.sock status=1
+	timeout "$limit" "$capsa" start -q --name ruled --memory $memory --deny ip:$far >/dev/null || return
+	! "$capsa" exec ruled -- timeout 60 wget -qO- http://$far/ </dev/null &&
+		curl -sS --fail-with-body --unix-socket "$socket" -X PUT http://capsa/devices/net-nat0/policy \
+			-d "{ \"default\": \"deny\", \"rules\": [ { \"action\": \"allow\", \"ip\": \"$far\" } ] }" &&
+		far_answers "$("$capsa" exec ruled -- timeout 60 wget -qO- http://$far/ </dev/null)" $far &&
+		! "$capsa" exec ruled -- timeout 60 wget -qO- http://$other/ </dev/null &&
+		status=0
+	"$capsa" stop ruled && return $status
+}
+
+a_guest_with_a_client_of_its_own() {
+	run --net nat -- sh -c 'ip addr flush dev eth0
+		printf "#!/bin/sh\necho \$1 \$ip/\$mask \$router \$dns \$mtu\n" >/tmp/script && chmod +x /tmp/script
+		udhcpc -i eth0 -f -q -n -s /tmp/script -O mtu' >"$work/console.txt" 2>&1 || return
+	says '^bound 10\.0\.2\.2/24 10\.0\.2\.1 10\.0\.2\.1 1500$'
+}
+
+options_that_contradict() {
+	! run --net none --publish 1:1 -- true 2>"$work/console.txt" && says '^capsa: .*--publish.*--net none' &&
+		! run --allow port:1 --net none -- true 2>"$work/console.txt" && says '^capsa: --net none: .*--allow port:1' &&
+		! run -c "$top/conf/nat.conf" --deny port:25 -- true 2>"$work/console.txt" && says 'nat\.conf:[0-9]+'
+}
+
+check "card, routes, name servers and host name stand before the command" all_stands_before_the_command
+check "without a network there is none, and no module for it" nothing_without
+check "the gateway answers ping" the_gateway_answers_ping
+check "a far host is reached by its address" far_host_by_address
+check "... and by its name" far_host_by_name
+check "resolv.conf of a host's root is covered, not changed" root_of_the_host
+check "this host is out of reach" not_this_host
+check "what is denied fails at once" denied_at_once
+check "--allow domain: that name, nothing else" only_an_allowed_name
+check "--policy FILE decides, and errors name its lines" rules_of_a_file
+check "a published port leads into the guest; one in use is told" published_port
+check "rules are replaced while the machine runs" rules_are_replaced
+check "a DHCP client of the guest's own gets the same" a_guest_with_a_client_of_its_own
+check "options that contradict each other are told" options_that_contradict
+kill "$other_host_PID"
+finish
