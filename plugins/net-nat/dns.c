@@ -1,34 +1,412 @@
 /* SPDX-License-Identifier: MIT */
-/* dns.c - see dns.h. To be written. */
-#include "plugins/net-nat/dns.h"
+/*
+ * dns.c - questions of the guest's, from their arrival to their answer: see dns.h.
+ *
+ * A question has one socket at a time. Who asks again while his question is under way (same port, same id) has said
+ * nothing new. What ends a question: an answer that fits; the last upstream has failed (SERVFAIL); too many are under
+ * way (the oldest goes); the guest's driver has gone.
+ */
+#include <arpa/nameser.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 
-int dns_new(struct nat *nat, struct dns **out)
+#include "plugins/net-nat/dns-private.h"
+#include "plugins/net-nat/names.h"
+#include "plugins/net-nat/policy.h"
+#include "plugins/net-nat/send.h"
+#include "plugins/net-nat/upstream.h"
+
+#define HOSTS_TTL 60u
+#define HOSTS_ADDRESSES 16u
+#define REFUSED_TOLD_EVERY 1000u /* ms */
+#define ANSWERS_A_TURN 16u       /* datagrams that are looked at of one socket: the rest may be lies as well */
+
+/* ---- answers to the guest ---- */
+
+static void reply(struct dns *dns, const struct dns_asker *to, const unsigned char *message, size_t len)
 {
-	(void)nat;
-	(void)out;
-	*out = NULL;
+	const struct iovec iov = { .iov_base = (void *)(uintptr_t)message, .iov_len = len };
+
+	if (to->connection)
+		dns_stream_reply(to->connection, message, len);
+	else
+		(void)send_udp(dns->nat, to->pair, &to->gateway, &to->guest, &iov, 1);
+}
+
+static void refuse(struct dns *dns, const struct dns_asker *to, const unsigned char *message,
+                   const struct dns_question *question, int code)
+{
+	unsigned char answer[DNS_HEADER + 255 + 4];
+
+	reply(dns, to, answer, dns_message_refuse(message, question, code, answer));
+}
+
+static struct dns_asker asker_of(const struct dns_pending *p)
+{
+	return (struct dns_asker){
+		.connection = p->connection, .guest = p->guest, .gateway = p->gateway, .pair = p->pair
+	};
+}
+
+/* ---- questions under way ---- */
+
+void dns_pending_free(struct dns_pending *p)
+{
+	struct dns *dns = p->dns;
+
+	timeout_clear(dns->nat->timeouts, &p->patience);
+	sockets_close(dns->nat->sockets, &p->source);
+	TAILQ_REMOVE(&dns->pending, p, link);
+	dns->n_pending--;
+	if (p->connection)
+		p->connection->pending--;
+	free(p->message);
+	free(p->answer);
+	free(p);
+}
+
+/* It has its answer, or none: what the connection does next is its own affair. */
+static void end(struct dns_pending *p)
+{
+	struct dns_connection *connection = p->connection;
+
+	dns_pending_free(p);
+	if (connection)
+		dns_stream_settle(connection);
+}
+
+static void fail(struct dns_pending *p)
+{
+	const struct dns_asker to = asker_of(p);
+
+	counter_add(p->dns->nat->counters.dns_failed, 1);
+	dns_message_set_id(p->message + 2, p->question.id);
+	refuse(p->dns, &to, p->message + 2, &p->question, ns_r_servfail);
+	end(p);
+}
+
+static void on_patience_ends(struct timeout *timeout)
+{
+	struct dns_pending *p = (struct dns_pending *)((char *)timeout - offsetof(struct dns_pending, patience));
+	struct nat *nat = p->dns->nat;
+
+	upstreams_failed(nat->upstreams, &p->upstream);
+	dns_ask_next(p);
+	nic_flush(nat->nic);
+}
+
+static void on_answer(struct socket_source *source, uint32_t events)
+{
+	struct dns_pending *p = (struct dns_pending *)source;
+	struct dns *dns = p->dns;
+
+	(void)events;
+	for (unsigned i = 0; i < ANSWERS_A_TURN; i++) {
+		const ssize_t got = recv(source->fd, dns->buffer, sizeof dns->buffer, MSG_DONTWAIT);
+
+		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (got < 0) { /* ECONNREFUSED, EHOSTUNREACH: nobody is there */
+			upstreams_failed(dns->nat->upstreams, &p->upstream);
+			dns_ask_next(p);
+			return;
+		}
+		if (dns_message_answers(dns->buffer, (size_t)got, p->message + 2, p->question.end)) {
+			dns_answered(p, dns->buffer, (size_t)got);
+			return;
+		}
+	}
+	sockets_again(dns->nat->sockets, source, EPOLLIN);
+}
+
+/* Sends it to p->upstream from a socket of its own. 0 or -errno. */
+static int ask_by_udp(struct dns_pending *p)
+{
+	struct nat *nat = p->dns->nat;
+	struct sockaddr_storage to;
+	const socklen_t len = net_to_sockaddr(&p->upstream, &to);
+	uint16_t id;
+	int rc;
+
+	p->source = (struct socket_source){ .ready = on_answer, .fd = -1, .input_only = true };
+	rc = sockets_open(nat->sockets, to.ss_family, SOCK_DGRAM, 0);
+	if (rc < 0)
+		return rc;
+	p->source.fd = rc;
+	p->stage = DNS_BY_UDP;
+	/* Its port is the kernel's choice, its id ours: both must be guessed by who wants to answer in its place. */
+	if (getrandom(&id, sizeof id, 0) != sizeof id)
+		return -EIO;
+	dns_message_set_id(p->message + 2, id);
+	rc = nat->host->socket_connect(nat->dev, p->source.fd, (struct sockaddr *)&to, len);
+	if (!rc && send(p->source.fd, p->message + 2, p->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		rc = -errno;
+	return rc ? rc : sockets_add(nat->sockets, &p->source);
+}
+
+void dns_ask_next(struct dns_pending *p)
+{
+	struct nat *nat = p->dns->nat;
+
+	while (p->tries < upstreams_count(nat->upstreams)) {
+		sockets_close(nat->sockets, &p->source);
+		/* Those that fail go to the end of the row, so the best is always another one. */
+		p->upstream = upstreams_get(nat->upstreams, 0);
+		p->tries++;
+		if (ask_by_udp(p) == 0 && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
+			return;
+		upstreams_failed(nat->upstreams, &p->upstream);
+	}
+	fail(p);
+}
+
+struct learning {
+	struct nat *nat;
+	const char *name;
+};
+
+static void learn(void *ctx, const struct in6_addr *address, uint32_t ttl)
+{
+	const struct learning *learning = ctx;
+
+	names_learn(learning->nat->names, learning->name, address, ttl);
+}
+
+void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len)
+{
+	struct nat *nat = p->dns->nat;
+	struct learning learning = { .nat = nat, .name = p->question.name };
+	const struct dns_asker to = asker_of(p);
+	const int code = dns_message_code(answer);
+
+	if (code == ns_r_servfail || code == ns_r_refused || code == ns_r_notimpl) {
+		if (p->tries < upstreams_count(nat->upstreams)) {
+			upstreams_failed(nat->upstreams, &p->upstream);
+			dns_ask_next(p);
+			return;
+		}
+	} else {
+		upstreams_answered(nat->upstreams, &p->upstream);
+	}
+	if (p->connection && p->stage == DNS_BY_UDP && dns_message_is_truncated(answer)) {
+		sockets_close(nat->sockets, &p->source);
+		if (dns_stream_ask(p) == 0 && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
+			return;
+		dns_ask_next(p);
+		return;
+	}
+	/* Before the guest has it: its connection may come at once. */
+	if (p->question.named)
+		dns_message_addresses(answer, len, p->question.name, learn, &learning);
+	dns_message_set_id(answer, p->question.id);
+	if (!p->connection && len > p->question.udp_size)
+		len = dns_message_truncate(answer, len, p->question.end);
+	reply(p->dns, &to, answer, len);
+	end(p);
+}
+
+/* ---- new ones ---- */
+
+static bool is_under_way(const struct dns *dns, const struct dns_asker *asker, const struct dns_question *question)
+{
+	const struct dns_pending *p;
+
+	if (asker->connection)
+		return false;
+	TAILQ_FOREACH(p, &dns->pending, link)
+	if (!p->connection && p->guest.port == asker->guest.port && p->question.id == question->id &&
+	    p->question.type == question->type && net_same(&p->guest.address, &asker->guest.address) &&
+	    strcmp(p->question.name, question->name) == 0)
+		return true;
+	return false;
+}
+
+static void tell_refused(struct dns *dns, const struct dns_question *question)
+{
+	struct nat *nat = dns->nat;
+	const uint64_t now = timeouts_now(nat->timeouts);
+
+	counter_add(nat->counters.dns_refused, 1);
+	if (dns->refused_told && now - dns->refused_told < REFUSED_TOLD_EVERY)
+		return;
+	dns->refused_told = now;
+	nat->host->log(nat->dev, CAPSA_LOG_INFO, "name \"%s\" refused: no rule allows it",
+	               question->named ? question->name : "(not printable)");
+}
+
+/* The code to refuse it with, or 0. Whole zones and all records at once are no business of a guest's. */
+static int judge(struct dns *dns, const struct dns_question *question)
+{
+	if (question->type == ns_t_axfr || question->type == ns_t_ixfr || question->type == ns_t_any)
+		return ns_r_refused;
+	/* A name that has no normal form is like none that a rule could have. */
+	if (!policy_allows_name(dns->nat->policy, question->named ? question->name : "\\"))
+		return ns_r_refused;
 	return 0;
 }
 
-void dns_free(struct dns *dns)
+static void put16(unsigned char **at, unsigned value)
 {
-	(void)dns;
+	*(*at)++ = (unsigned char)(value >> 8);
+	*(*at)++ = (unsigned char)value;
+}
+
+/* Out of /etc/hosts. */
+static bool answer_from_hosts(struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
+                              const struct dns_question *question)
+{
+	unsigned char answer[DNS_HEADER + 255 + 4 + HOSTS_ADDRESSES * (12 + 16)], *at;
+	const bool ipv6 = question->type == ns_t_aaaa;
+	struct in6_addr found[HOSTS_ADDRESSES];
+	unsigned n = 0;
+
+	if (!dns->hosts || question->class != ns_c_in || !question->named ||
+	    (question->type != ns_t_a && question->type != ns_t_aaaa) ||
+	    !hosts_find(dns->hosts, question->name, ipv6, found, HOSTS_ADDRESSES, &n))
+		return false;
+	at = answer + dns_message_refuse(message, question, ns_r_noerror, answer);
+	answer[7] = (unsigned char)n;
+	for (unsigned i = 0; i < n; i++) {
+		const struct in_addr ipv4 = ipv6 ? (struct in_addr){ 0 } : net_to_ipv4(&found[i]);
+
+		names_learn(dns->nat->names, question->name, &found[i], HOSTS_TTL);
+		put16(&at, 0xc000 | DNS_HEADER); /* the name of the question */
+		put16(&at, question->type);
+		put16(&at, ns_c_in);
+		put16(&at, 0);
+		put16(&at, HOSTS_TTL);
+		put16(&at, ipv6 ? 16 : 4);
+		memcpy(at, ipv6 ? (const void *)&found[i] : &ipv4, ipv6 ? 16 : 4);
+		at += ipv6 ? 16 : 4;
+	}
+	reply(dns, asker, answer, (size_t)(at - answer));
+	return true;
+}
+
+static struct dns_pending *pending_new(struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
+                                       size_t len)
+{
+	struct dns_pending *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return NULL;
+	p->message = malloc(2 + len);
+	if (!p->message) {
+		free(p);
+		return NULL;
+	}
+	p->message[0] = (unsigned char)(len >> 8);
+	p->message[1] = (unsigned char)len;
+	memcpy(p->message + 2, message, len);
+	p->len = len;
+	p->dns = dns;
+	p->source.fd = -1;
+	p->patience.call = on_patience_ends;
+	p->connection = asker->connection;
+	p->guest = asker->guest;
+	p->gateway = asker->gateway;
+	p->pair = asker->pair;
+	TAILQ_INSERT_TAIL(&dns->pending, p, link);
+	dns->n_pending++;
+	if (p->connection)
+		p->connection->pending++;
+	return p;
+}
+
+void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *message, size_t len)
+{
+	struct dns_question question;
+	struct dns_pending *p;
+	int code = dns_message_question(message, len, &question);
+
+	if (code < 0)
+		return;
+	counter_add(dns->nat->counters.dns_queries, 1);
+	if (!code) {
+		code = judge(dns, &question);
+		if (code)
+			tell_refused(dns, &question);
+	}
+	if (code) {
+		refuse(dns, asker, message, &question, code);
+		return;
+	}
+	if (is_under_way(dns, asker, &question) || answer_from_hosts(dns, asker, message, &question))
+		return;
+	/* Over the limit the oldest goes: it is the one that is most likely not to be answered. One of the same
+	 * connection would end it under our hands, so then it is the new one. */
+	if (dns->n_pending >= DNS_PENDING_MAX) {
+		p = TAILQ_FIRST(&dns->pending);
+		if (p->connection) {
+			refuse(dns, asker, message, &question, ns_r_servfail);
+			return;
+		}
+		fail(p);
+	}
+	p = pending_new(dns, asker, message, len);
+	if (!p) {
+		refuse(dns, asker, message, &question, ns_r_servfail);
+		return;
+	}
+	p->question = question;
+	dns_ask_next(p);
 }
 
 void dns_arrive(struct nat *nat, const struct nic_frame *frame, const struct packet *packet)
 {
-	(void)nat;
-	(void)frame;
-	(void)packet;
+	struct dns *dns = nat->dns;
+	const struct dns_asker asker = {
+		.guest = { .address = packet->source, .port = packet->source_port },
+		.gateway = { .address = packet->target, .port = packet->target_port },
+		.pair = frame->pair,
+	};
+	const size_t len =
+		nic_frame_read(frame, packet->payload, dns->buffer,
+	                       packet->payload_len < sizeof dns->buffer ? packet->payload_len : sizeof dns->buffer);
+
+	dns_ask(dns, &asker, dns->buffer, len);
 }
 
-int dns_accept(struct nat *nat)
+/* ---- life ---- */
+
+int dns_new(struct nat *nat, struct dns **out)
 {
-	(void)nat;
+	struct dns *dns = calloc(1, sizeof *dns);
+	int rc;
+
+	if (!dns)
+		return -ENOMEM;
+	dns->nat = nat;
+	TAILQ_INIT(&dns->pending);
+	TAILQ_INIT(&dns->connections);
+	rc = nat->options.hosts_file ? hosts_new(nat, "/etc", "hosts", &dns->hosts) : 0;
+	if (rc) {
+		free(dns);
+		return rc;
+	}
+	*out = dns;
 	return 0;
 }
 
 void dns_forget_all(struct dns *dns)
 {
-	(void)dns;
+	struct dns_connection *c;
+	struct dns_pending *p;
+
+	while ((p = TAILQ_FIRST(&dns->pending)))
+		dns_pending_free(p);
+	while ((c = TAILQ_FIRST(&dns->connections)))
+		dns_stream_close(c);
+}
+
+void dns_free(struct dns *dns)
+{
+	if (!dns)
+		return;
+	dns_forget_all(dns);
+	hosts_free(dns->hosts);
+	free(dns);
 }
