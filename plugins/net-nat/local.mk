@@ -26,7 +26,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
 	plugins/net-nat/tcp.c plugins/net-nat/tcp.h plugins/net-nat/tcp-flow.h \
 	plugins/net-nat/tcp-end.c \
-	plugins/net-nat/tcp-names.c \
+	plugins/net-nat/tcp-kept.c \
 	plugins/net-nat/tcp-open.c \
 	plugins/net-nat/tcp-receive.c \
 	plugins/net-nat/tcp-segment.c plugins/net-nat/tcp-segment.h \
@@ -113,11 +113,12 @@ if HAVE_CMOCKA
 NET_NAT_TCP_TESTS = \
 	tests/unit/nat_tcp_test \
 	tests/unit/nat_tcp_loss_test \
-	tests/unit/nat_tcp_close_test
+	tests/unit/nat_tcp_close_test \
+	tests/unit/nat_tcp_kinds_test
 check_PROGRAMS += $(NET_NAT_TCP_TESTS)
 TESTS += $(NET_NAT_TCP_TESTS)
 endif
-tests_unit_nat_tcp_test_SOURCES = tests/unit/nat_tcp_test.c $(NAT_TCP_CASE)
+tests_unit_nat_tcp_test_SOURCES = tests/unit/nat_tcp_test.c $(NAT_TCP_CASE) tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_tcp_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_tcp_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_tcp_loss_test_SOURCES = tests/unit/nat_tcp_loss_test.c $(NAT_TCP_CASE)
@@ -126,6 +127,9 @@ tests_unit_nat_tcp_loss_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_tcp_close_test_SOURCES = tests/unit/nat_tcp_close_test.c $(NAT_TCP_CASE)
 tests_unit_nat_tcp_close_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_tcp_close_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_tcp_kinds_test_SOURCES = tests/unit/nat_tcp_kinds_test.c $(NAT_TCP_CASE)
+tests_unit_nat_tcp_kinds_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_tcp_kinds_test_LDADD = $(NET_NAT_TEST_WITH)
 
 # The policy, and what it knows of names and of the host.
 if HAVE_CMOCKA
@@ -168,7 +172,8 @@ if HAVE_CMOCKA
 NET_NAT_TCP_TESTS = \
 	tests/unit/nat_tcp_test \
 	tests/unit/nat_tcp_loss_test \
-	tests/unit/nat_tcp_close_test
+	tests/unit/nat_tcp_close_test \
+	tests/unit/nat_tcp_kinds_test
 check_PROGRAMS += $(NET_NAT_TCP_TESTS)
 TESTS += $(NET_NAT_TCP_TESTS)
 endif

@@ -3,14 +3,15 @@
  * tcp-end.c - how connections end, each of them in tcp_end(): socket closed, out of the table, freed.
  *
  * A RST is the one thing that a guest must not miss, as nothing would repeat it. Where the guest has no receive buffer
- * at the time the connection stays, without its socket, until it has, or for RESET_PATIENCE.
+ * at the time the connection stays, without its socket, until it has, or for PATIENCE. In the same way it stays while
+ * its socket has not yet taken all that the guest sent.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "plugins/net-nat/tcp-flow.h"
 
-#define RESET_PATIENCE 60000u /* ms */
+#define PATIENCE 60000u /* ms */
 
 void tcp_end(struct tcp_flow *f)
 {
@@ -18,11 +19,24 @@ void tcp_end(struct tcp_flow *f)
 
 	timeout_clear(nat->timeouts, &f->flow.timeout);
 	tcp_flow_enlist(f, TCP_LIST_NONE);
-	tcp_names_end(f);
+	tcp_kept_end(f);
 	unacked_close(&nat->tcp->pool, &f->unacked);
 	sockets_close(nat->sockets, &f->flow.source);
 	flows_remove(nat->flows, &f->flow);
 	free(f);
+}
+
+void tcp_end_well(struct tcp_flow *f)
+{
+	if (f->ack_due) /* nobody will at the end of the batch */
+		(void)segment_send(f, TH_ACK, f->send_next, NULL, 0);
+	f->ack_due = false;
+	if (!f->kept) {
+		tcp_end(f);
+		return;
+	}
+	tcp_flow_enlist(f, TCP_LIST_NONE);
+	(void)timeout_set(f->flow.nat->timeouts, &f->flow.timeout, PATIENCE);
 }
 
 /* The peer sees a RST, not an end of data that looks like a good one (socket(7), SO_LINGER). */
@@ -57,13 +71,37 @@ void tcp_end_reset(struct tcp_flow *f)
 
 	if (f->reset_due)
 		return;
+	if (f->state == TCP_STATE_CLOSED) {
+		tcp_end_abort(f);
+		return;
+	}
 	abort_socket(f);
-	tcp_names_end(f);
+	tcp_kept_end(f);
 	unacked_close(&nat->tcp->pool, &f->unacked);
 	tcp_flow_event(f, TCP_EVENT_RESET);
 	f->reset_due = true;
 	if (tcp_end_go(f))
-		(void)timeout_set(nat->timeouts, &f->flow.timeout, RESET_PATIENCE);
+		(void)timeout_set(nat->timeouts, &f->flow.timeout, PATIENCE);
+}
+
+void tcp_end_arrive(struct tcp_flow *f, const struct segment *segment)
+{
+	if (segment->flags & TH_RST)
+		tcp_end_abort(f);
+	else if (f->reset_due)
+		(void)tcp_end_go(f);
+	else
+		(void)segment_send(f, TH_ACK, f->send_next, NULL, 0);
+}
+
+void tcp_end_ready(struct tcp_flow *f)
+{
+	if (f->reset_due)
+		return;
+	if (tcp_kept_flush(f) < 0)
+		tcp_end_abort(f);
+	else if (!f->kept)
+		tcp_end(f);
 }
 
 static void deny(struct flow *flow)

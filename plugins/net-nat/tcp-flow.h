@@ -10,7 +10,7 @@
  *     tcp-receive.c   from the guest: acceptance, acknowledgements, text, the window that is offered
  *     tcp-transmit.c  to the guest: data, FIN, retransmission
  *     tcp-unacked.h   what the guest has not acknowledged
- *     tcp-names.c     a look at the first bytes: check_names
+ *     tcp-kept.c      what was taken from the guest and waits: for room, for a name
  *
  * Names of variables are the RFC's in words: SND.UNA is send_first, SND.NXT send_next, RCV.NXT receive_next, and
  * RCV.NXT + RCV.WND receive_edge. Sequence numbers are compared by their differences as int32_t.
@@ -52,13 +52,13 @@ enum tcp_list {
 
 enum tcp_timer { TCP_TIMER_NONE, TCP_TIMER_RETRANSMIT, TCP_TIMER_PROBE, TCP_TIMER_KEEPALIVE };
 
-struct tcp_names; /* tcp-names.c's */
+struct tcp_kept; /* tcp-kept.c's */
 
 struct tcp_flow {
 	struct flow flow; /* first */
 	TAILQ_ENTRY(tcp_flow) link;
 	struct unacked unacked;
-	struct tcp_names *names; /* the first bytes wait for check_names; else NULL */
+	struct tcp_kept *kept; /* NULL: nothing */
 
 	/* From the guest. */
 	uint32_t receive_first; /* the guest's initial sequence number */
@@ -79,14 +79,12 @@ struct tcp_flow {
 	uint8_t timer;                                    /* enum tcp_timer: what the time-out is set for */
 	uint8_t duplicates;                               /* acknowledgements that said nothing new */
 	uint8_t retries;
-	bool sack : 1;      /* both know selective acknowledgements (RFC 2018) */
-	bool readable : 1;  /* the socket may have more */
-	bool drain : 1;     /* and a short read does not mean that it has not: its end or an error is there */
-	bool at_end : 1;    /* its end has been read */
-	bool waiting : 1;    /* it is about to be full: no more is offered before EPOLLOUT, which will come */
-	bool full : 1;       /* it takes no more, as waiting */
-	bool small : 1;      /* it was full before it should have been */
-	bool lost_text : 1; /* while it was full the guest sent what could not be taken */
+	bool sack : 1;     /* both know selective acknowledgements (RFC 2018) */
+	bool readable : 1; /* the socket may have more */
+	bool drain : 1;    /* and a short read does not mean that it has not: its end or an error is there */
+	bool at_end : 1;   /* its end has been read */
+	bool waiting : 1;  /* it is about to be full: no more is offered before EPOLLOUT, which will come */
+	bool shut_due : 1; /* the guest's FIN has been taken, the socket shall have it behind what is kept */
 	bool ack_due : 1;
 	bool fin_due : 1;    /* ours */
 	bool reset_due : 1;  /* closed, but for a RST that has found no room yet */
@@ -101,6 +99,7 @@ struct tcp {
 	struct nat *nat;
 	struct hash_secret secret;
 	struct unacked_pool pool;
+	size_t kept_bytes; /* of all connections */
 	struct tcp_flow_list lists[TCP_LISTS];
 };
 
@@ -143,8 +142,14 @@ bool tcp_open_arrive(struct tcp_flow *f, const struct segment *segment, bool *go
 
 /* ---- tcp-end.c ---- */
 
-/* Both sides have had their FIN. */
+/* Out of the table, closed, freed. */
 void tcp_end(struct tcp_flow *f);
+/* The same, both sides have had their FIN: but what is to be said, and what is kept for the socket, goes out before. */
+void tcp_end_well(struct tcp_flow *f);
+/* A segment for one that is CLOSED: it waits for the guest's room, or the socket's. */
+void tcp_end_arrive(struct tcp_flow *f, const struct segment *segment);
+/* Its socket. */
+void tcp_end_ready(struct tcp_flow *f);
 /* RST to the guest (when it has room), RST to the peer. */
 void tcp_end_reset(struct tcp_flow *f);
 /* RST to the peer only: the guest has sent one, or is gone. */
@@ -176,17 +181,21 @@ void tcp_transmit_arm(struct tcp_flow *f);
 /* It has come. False: ended. */
 bool tcp_transmit_timeout(struct tcp_flow *f);
 
-/* ---- tcp-names.c ---- */
+/* ---- tcp-kept.c ---- */
 
 /* The first bytes of this connection are looked at before they go on, where the policy wants that. 0 or -ENOMEM. */
-int tcp_names_begin(struct tcp_flow *f);
-void tcp_names_end(struct tcp_flow *f);
+int tcp_kept_begin(struct tcp_flow *f);
+void tcp_kept_end(struct tcp_flow *f);
 /*
- * Takes text of the guest's, `len` bytes of `frame` from `from` on. How many were taken, or -EACCES: the name is not
- * allowed, -EPIPE and others: the socket. When it is clear all goes on to the socket, and f->names is NULL.
+ * Keeps `len` bytes of `frame` from `from` on. How many were: all, or none where there is no memory for them; -EACCES:
+ * their name is not allowed, or -errno of the socket, to which they went on. f->kept is NULL where nothing is kept.
  */
-ssize_t tcp_names_take(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len);
-/* The socket takes data again: what is kept goes on. 0 or -errno. */
-int tcp_names_resume(struct tcp_flow *f);
+ssize_t tcp_kept_add(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len);
+/* The socket takes data again: as much as it will, and then our end of data (f->shut_due). 0 or -errno. */
+int tcp_kept_flush(struct tcp_flow *f);
+/* The name has not come yet. */
+bool tcp_kept_is_unnamed(const struct tcp_flow *f);
+/* How much more may be offered while something is kept. */
+size_t tcp_kept_room(const struct tcp_flow *f);
 
 #endif

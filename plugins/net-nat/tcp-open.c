@@ -49,8 +49,10 @@ static void on_ready(struct socket_source *source, uint32_t events)
 			(void)tcp_open_ready(f);
 		return;
 	}
-	if (f->reset_due)
+	if (f->state == TCP_STATE_CLOSED) {
+		tcp_end_ready(f);
 		return;
+	}
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR) && !f->at_end)
 		f->readable = true;
 	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -267,7 +269,7 @@ void tcp_open(struct nat *nat, const struct nic_frame *frame, const struct packe
 	}
 	begin(f);
 	take_syn(f, segment);
-	rc = tcp_names_begin(f);
+	rc = tcp_kept_begin(f);
 	rc = rc ? rc : open_flow(f, dns);
 	if (!rc)
 		return;
@@ -275,7 +277,7 @@ void tcp_open(struct nat *nat, const struct nic_frame *frame, const struct packe
 		flow_refused(nat, &key, rc);
 	tell(f, -rc);
 	sockets_close(nat->sockets, &f->flow.source);
-	tcp_names_end(f);
+	tcp_kept_end(f);
 	free(f);
 }
 

@@ -9,8 +9,7 @@
  * THE WINDOW. What is offered is what the socket has room for, so that nothing that the guest sends is dropped, and its
  * edge never moves back. The socket is asked when half of what was offered has been used up. Where it is about to be
  * full, the window stays as it is until EPOLLOUT: poll(2) is what makes the kernel say that without an attempt that
- * fails. If text could not be taken all the same, the guest hears of it at EPOLLOUT by three duplicate
- * acknowledgements, and sends it again at once (RFC 5681, 3.2) rather than by its timer.
+ * fails. What it does not take all the same is kept (tcp-kept.c).
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -21,7 +20,6 @@
 
 #include "plugins/net-nat/tcp-flow.h"
 
-#define DUPLICATES 3u
 #define WINDOW_UNSCALED 65535u
 
 /* ---- acknowledgements and the window ---- */
@@ -65,12 +63,13 @@ void tcp_receive_offer(struct tcp_flow *f)
 		f->waiting = true;
 		return;
 	}
-	/* Each packet in it has a price of its own, which small ones feel: those have shown that they do. */
-	room -= f->small ? room / 2 : room / 8;
+	room -= room / 8; /* each packet in it has a price of its own */
 	if (room > TCP_WINDOW_MOST)
 		room = TCP_WINDOW_MOST;
 	if (!f->scale && room > WINDOW_UNSCALED)
 		room = WINDOW_UNSCALED;
+	if (f->kept && room > tcp_kept_room(f))
+		room = (uint32_t)tcp_kept_room(f);
 	f->receive_full = room;
 	if (room > f->receive_edge - f->receive_next)
 		f->receive_edge = f->receive_next + room;
@@ -106,22 +105,16 @@ bool tcp_receive_resume(struct tcp_flow *f)
 {
 	const uint32_t edge = f->receive_edge;
 
-	f->waiting = f->full = false;
-	if (f->names && tcp_names_resume(f) < 0) {
+	f->waiting = false;
+	if (f->kept && tcp_kept_flush(f) < 0) {
 		tcp_end_reset(f);
 		return false;
 	}
-	if (f->full || !tcp_state_takes_data(tcp_flow_state(f)))
+	if (!tcp_state_takes_data(tcp_flow_state(f)))
 		return true;
 	tcp_receive_offer(f);
-	if (f->lost_text) {
-		f->lost_text = false;
-		acknowledge_now(f);
-		for (unsigned i = 0; i < DUPLICATES; i++)
-			(void)acknowledge_again(f);
-	} else if (f->receive_edge != edge) {
+	if (f->receive_edge != edge)
 		f->ack_due = true;
-	}
 	return true;
 }
 
@@ -138,11 +131,11 @@ static ssize_t send_text(struct tcp_flow *f, const struct nic_frame *frame, size
 	if (!message.msg_iovlen)
 		return 0;
 	sent = sendmsg(f->flow.source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN)
+		return -errno;
 	if (sent < (ssize_t)len)
-		f->small = f->waiting = f->full = sent >= 0 || errno == EAGAIN;
-	if (sent < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	return sent;
+		f->waiting = true;
+	return sent < 0 ? 0 : sent;
 }
 
 /* The guest's FIN is next. False: ended. */
@@ -151,15 +144,31 @@ static bool take_fin(struct tcp_flow *f)
 	f->receive_next++;
 	if (f->receive_edge == f->receive_next - 1)
 		f->receive_edge++;
-	(void)shutdown(f->flow.source.fd, SHUT_WR);
+	if (f->kept)
+		f->shut_due = true;
+	else
+		(void)shutdown(f->flow.source.fd, SHUT_WR);
 	tcp_flow_event(f, TCP_EVENT_GUEST_FIN);
-	if (f->state != TCP_STATE_CLOSED) {
-		acknowledge_soon(f);
-		return true;
+	f->ack_due = true;
+	if (f->state == TCP_STATE_CLOSED) {
+		tcp_end_well(f);
+		return false;
 	}
-	(void)acknowledge_again(f);
-	tcp_end(f);
-	return false;
+	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	return true;
+}
+
+/* How many bytes were taken, or -errno. */
+static ssize_t take(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len)
+{
+	ssize_t sent = 0, kept;
+
+	if (!f->kept)
+		sent = send_text(f, frame, from, len);
+	if (sent < 0 || sent == (ssize_t)len)
+		return sent;
+	kept = tcp_kept_add(f, frame, from + (size_t)sent, len - (size_t)sent);
+	return kept < 0 ? kept : sent + kept;
 }
 
 /* `skip`: bytes at the front of it that have been taken before. */
@@ -174,27 +183,17 @@ static bool take_text(struct tcp_flow *f, const struct nic_frame *frame, const s
 		len = window;
 		fin = false;
 	}
-	if (len > 0 && !f->full) {
-		taken = f->names ? tcp_names_take(f, frame, segment->text + skip, len)
-		                 : send_text(f, frame, segment->text + skip, len);
-		if (taken < 0) {
-			tcp_end_reset(f);
-			return false;
-		}
+	if (len > 0)
+		taken = take(f, frame, segment->text + skip, len);
+	/* Where the guest has ended without a name, none will come. */
+	if (taken < 0 || (fin && tcp_kept_is_unnamed(f))) {
+		tcp_end_reset(f);
+		return false;
 	}
 	f->receive_next += (uint32_t)taken;
 	f->flow.tx_bytes += (uint64_t)taken;
-	if (fin && (size_t)taken == len) {
-		if (!f->names)
-			return take_fin(f);
-		if (!f->full) { /* nothing comes behind it, and there was no name */
-			tcp_end_reset(f);
-			return false;
-		}
-		f->lost_text = true;
-	}
-	if ((size_t)taken < segment->len - skip)
-		f->lost_text = f->lost_text || f->full;
+	if (fin && (size_t)taken == len)
+		return take_fin(f);
 	acknowledge_soon(f);
 	return true;
 }
@@ -243,8 +242,6 @@ bool tcp_receive(struct tcp_flow *f, const struct nic_frame *frame, const struct
 	if (!len)
 		return true;
 	if (ahead > 0) {
-		if (f->full)
-			f->lost_text = true;
 		acknowledge_now(f);
 		return true;
 	}

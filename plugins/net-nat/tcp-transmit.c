@@ -351,8 +351,8 @@ bool tcp_transmit_timeout(struct tcp_flow *f)
 	const enum tcp_timer timer = (enum tcp_timer)f->timer;
 	unsigned most = TCP_RETRIES;
 
-	if (f->reset_due) {
-		tcp_end(f);
+	if (f->state == TCP_STATE_CLOSED) {
+		tcp_end_abort(f);
 		return false;
 	}
 	if (f->state == TCP_STATE_CONNECTING) {
@@ -429,7 +429,7 @@ static bool take_progress(struct tcp_flow *f, const struct segment *segment, uin
 	if (fin) {
 		tcp_flow_event(f, TCP_EVENT_FIN_ACKED);
 		if (f->state == TCP_STATE_CLOSED) {
-			tcp_end(f);
+			tcp_end_well(f);
 			return false;
 		}
 	}

@@ -71,7 +71,7 @@ bool tcp_flow_go(struct tcp_flow *f)
 {
 	if (f->reset_due)
 		return tcp_end_go(f);
-	if (f->state == TCP_STATE_CONNECTING)
+	if (f->state == TCP_STATE_CONNECTING || f->state == TCP_STATE_CLOSED)
 		return true;
 	if (!tcp_state_is_open(tcp_flow_state(f))) {
 		if (f->ack_due)
@@ -94,7 +94,8 @@ bool tcp_flow_go(struct tcp_flow *f)
 static bool is_new_connection(const struct tcp_flow *f, const struct segment *segment)
 {
 	return (segment->flags & (TH_SYN | TH_ACK | TH_RST)) == TH_SYN &&
-	       (f->reset_due || (f->state != TCP_STATE_SYN_SENT && segment->sequence != f->receive_first));
+	       (f->state == TCP_STATE_CLOSED ||
+	        (f->state != TCP_STATE_SYN_SENT && segment->sequence != f->receive_first));
 }
 
 static void take(struct tcp_flow *f, const struct nic_frame *frame, const struct segment *segment)
@@ -102,11 +103,8 @@ static void take(struct tcp_flow *f, const struct nic_frame *frame, const struct
 	bool go_on = true;
 
 	f->flow.pair = frame->pair;
-	if (f->reset_due) {
-		if (segment->flags & TH_RST)
-			tcp_end(f);
-		else
-			(void)tcp_end_go(f);
+	if (f->state == TCP_STATE_CLOSED) {
+		tcp_end_arrive(f, segment);
 		return;
 	}
 	if (!tcp_state_is_open(tcp_flow_state(f)) && (!tcp_open_arrive(f, segment, &go_on) || !go_on))

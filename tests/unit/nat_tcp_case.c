@@ -8,7 +8,7 @@
 
 #define BUFFER (1u << 16)
 #define BIT(feature) (UINT64_C(1) << (feature))
-#define PLAIN                                                                                                 \
+#define PLAIN                                                                                                  \
 	(UINT64_MAX & ~(BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) | \
 	                BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6)))
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nat_tcp_close_test.c - proves tcp-state.h: FIN and RST of either side, in every order, end a connection as they should,
- * and leave nothing.
+ * nat_tcp_close_test.c - proves tcp-state.h: FIN and RST of either side, in every order, end a connection as they
+ * should, and leave nothing.
  */
 #include "tests/unit/nat_tcp_case.h"
 

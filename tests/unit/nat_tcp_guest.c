@@ -161,8 +161,7 @@ void tcp_guest_syn(struct tcp_guest *t)
 
 static void pump(struct tcp_guest *t)
 {
-	while (t->connected && t->sent < t->wanted && t->sent < t->peer_window &&
-	       t->sent - t->acked < t->flight) {
+	while (t->connected && t->sent < t->wanted && t->sent < t->peer_window && t->sent - t->acked < t->flight) {
 		uint64_t len = t->wanted - t->sent;
 
 		if (len > t->peer_window - t->sent)
@@ -361,8 +360,8 @@ static void take_frame(struct tcp_guest *t)
 		if (t->listens && !t->syn_received)
 			t->peer_port = t->last.packet.source_port;
 		take_segment(t);
-	} else if (t->last.packet.protocol == IPPROTO_ICMP ||
-	           (t->last.packet.protocol == IPPROTO_ICMPV6 && t->last.bytes[t->last.packet.l4] < ICMP6_ECHO_REQUEST)) {
+	} else if (t->last.packet.protocol == IPPROTO_ICMP || (t->last.packet.protocol == IPPROTO_ICMPV6 &&
+	                                                       t->last.bytes[t->last.packet.l4] < ICMP6_ECHO_REQUEST)) {
 		t->unreachable = true;
 		t->icmp_type = t->last.bytes[t->last.packet.l4];
 		t->icmp_code = t->last.bytes[t->last.packet.l4 + 1];
@@ -410,7 +409,7 @@ static bool step_and_look(void *ctx)
 
 	while (!c->done(c->ctx))
 		if (!tcp_guest_step(c->t))
-			return false;
+			return c->done(c->ctx);
 	return true;
 }
 

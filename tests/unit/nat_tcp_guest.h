@@ -25,18 +25,18 @@ struct tcp_guest {
 	const char *own, *peer;
 	uint16_t own_port, peer_port;
 	/* Set by the test before tcp_guest_connect(); defaults in brackets. */
-	uint16_t mss;     /* [1460, 1440]; 0: the option is left out */
-	unsigned scale;   /* of the window [7]; 255: the option is left out */
-	bool sack;        /* [true] */
-	uint32_t window;  /* what it offers, bytes [1 MiB] */
-	size_t frame;     /* bytes of text in one frame: more than mss needs HOST_TSO [mss] */
-	uint64_t flight;  /* how much may be out, as by a congestion window [no limit] */
-	bool silent;      /* acknowledges nothing by itself */
+	uint16_t mss;    /* [1460, 1440]; 0: the option is left out */
+	unsigned scale;  /* of the window [7]; 255: the option is left out */
+	bool sack;       /* [true] */
+	uint32_t window; /* what it offers, bytes [1 MiB] */
+	size_t frame;    /* bytes of text in one frame: more than mss needs HOST_TSO [mss] */
+	uint64_t flight; /* how much may be out, as by a congestion window [no limit] */
+	bool silent;     /* acknowledges nothing by itself */
 	/* What happens to the next frame of the plugin's, where not NULL. */
 	enum tcp_guest_fate { ARRIVES, ARRIVES_TWICE, ARRIVES_LATER } (*fate)(void *ctx);
 	void *ctx;
-	bool listens;     /* waits for a SYN */
-	uint32_t first;   /* initial sequence number */
+	bool listens;   /* waits for a SYN */
+	uint32_t first; /* initial sequence number */
 
 	/* To look at. */
 	bool syn_received, connected, reset, fin_received, fin_acked, unreachable;
