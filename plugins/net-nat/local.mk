@@ -107,6 +107,15 @@ tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
 tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
 
+# Names, where upstreams fail and guests are sly.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_dns_failover_test
+TESTS += tests/unit/nat_dns_failover_test
+endif
+tests_unit_nat_dns_failover_test_SOURCES = tests/unit/nat_dns_failover_test.c
+tests_unit_nat_dns_failover_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dns_failover_test_LDADD = $(NET_NAT_TEST_WITH)
+
 # TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
 NAT_TCP_CASE = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h tests/unit/nat_tcp_case.c tests/unit/nat_tcp_case.h
 if HAVE_CMOCKA
