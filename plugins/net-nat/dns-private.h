@@ -86,6 +86,8 @@ void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *mess
 void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len);
 /* This upstream will not answer: the next one's turn. May end the question. */
 void dns_give_up(struct dns_pending *p);
+/* Where p->upstream is, for connect(2). Returns the length. */
+socklen_t dns_upstream_address(const struct dns_pending *p, struct sockaddr_storage *out);
 /* Without a word. */
 void dns_pending_free(struct dns_pending *p);
 

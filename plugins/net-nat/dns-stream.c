@@ -207,7 +207,7 @@ int dns_stream_ask(struct dns_pending *p)
 {
 	struct nat *nat = p->dns->nat;
 	struct sockaddr_storage to;
-	const socklen_t len = net_to_sockaddr(&p->upstream, &to);
+	const socklen_t len = dns_upstream_address(p, &to);
 	uint16_t id;
 	int rc;
 

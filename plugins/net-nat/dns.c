@@ -127,12 +127,21 @@ static void on_answer(struct socket_source *source, uint32_t events)
 	sockets_again(dns->nat->sockets, source, EPOLLIN);
 }
 
+socklen_t dns_upstream_address(const struct dns_pending *p, struct sockaddr_storage *out)
+{
+	const socklen_t len = net_to_sockaddr(&p->upstream, out);
+
+	if (out->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)out)->sin6_scope_id = upstreams_zone(p->dns->nat->upstreams, &p->upstream);
+	return len;
+}
+
 /* Sends it to p->upstream from a socket of its own. 0 or -errno. */
 static int ask_by_udp(struct dns_pending *p)
 {
 	struct nat *nat = p->dns->nat;
 	struct sockaddr_storage to;
-	const socklen_t len = net_to_sockaddr(&p->upstream, &to);
+	const socklen_t len = dns_upstream_address(p, &to);
 	uint16_t id;
 	int rc;
 
