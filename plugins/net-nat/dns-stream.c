@@ -103,20 +103,26 @@ void dns_stream_settle(struct dns_connection *c)
 	sockets_again(c->dns->nat->sockets, &c->source, EPOLLIN);
 }
 
-/* The messages that are whole. */
-static void take_messages(struct dns_connection *c)
+/* The messages that are whole. False: what comes is no DNS, and nobody waits for an answer to it. */
+static bool take_messages(struct dns_connection *c)
 {
 	const struct dns_asker asker = { .connection = c };
+	size_t at = 0;
 
-	while (c->n_in >= 2 && c->pending < PENDING_EACH && c->n_out < OUT_MAX / 2) {
-		const size_t len = (size_t)(c->in[0] << 8 | c->in[1]);
+	while (c->n_in - at >= 2 && c->pending < PENDING_EACH && c->n_out < OUT_MAX / 2) {
+		const size_t len = (size_t)(c->in[at] << 8 | c->in[at + 1]);
 
-		if (c->n_in < 2 + len)
-			return;
-		dns_ask(c->dns, &asker, c->in + 2, len);
-		c->n_in -= 2 + len;
-		memmove(c->in, c->in + 2 + len, c->n_in);
+		if (len < DNS_HEADER)
+			return false;
+		if (c->n_in - at < 2 + len)
+			break;
+		dns_ask(c->dns, &asker, c->in + at + 2, len);
+		at += 2 + len;
 	}
+	if (at)
+		memmove(c->in, c->in + at, c->n_in - at);
+	c->n_in -= at;
+	return true;
 }
 
 static void on_guest(struct socket_source *source, uint32_t events)
@@ -126,31 +132,31 @@ static void on_guest(struct socket_source *source, uint32_t events)
 	unsigned turn = 0;
 
 	(void)events;
-	if (!flush_out(c)) {
-		dns_stream_close(c);
-		return;
-	}
+	if (!flush_out(c))
+		goto close;
 	(void)timeout_set(c->dns->nat->timeouts, &c->idle, IDLE_MS);
-	take_messages(c);
+	if (!take_messages(c))
+		goto close;
 	while (!c->ended && c->pending < PENDING_EACH && c->n_out < OUT_MAX / 2) {
 		const ssize_t got = recv(source->fd, c->in + c->n_in, 2 + DNS_MESSAGE_MAX - c->n_in, MSG_DONTWAIT);
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
-		if (got < 0) {
-			dns_stream_close(c);
-			return;
-		}
+		if (got < 0)
+			goto close;
 		c->ended = got == 0;
 		c->n_in += (size_t)got;
-		take_messages(c);
+		if (!take_messages(c))
+			goto close;
 		if (++turn == READS_A_TURN) {
 			sockets_again(sockets, source, EPOLLIN);
 			return;
 		}
 	}
-	if (c->ended && !c->pending && !c->n_out)
-		dns_stream_close(c);
+	if (!c->ended || c->pending || c->n_out)
+		return;
+close:
+	dns_stream_close(c);
 }
 
 int dns_accept(struct nat *nat)

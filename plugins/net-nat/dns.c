@@ -410,16 +410,9 @@ void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *mess
 	}
 	if (is_under_way(dns, asker, &question) || answer_from_hosts(dns, asker, message, &question))
 		return;
-	/* Over the limit the oldest goes: it is the one that is most likely not to be answered. One of the same
-	 * connection would end it under our hands, so then it is the new one. */
-	if (dns->n_pending >= DNS_PENDING_MAX) {
-		p = TAILQ_FIRST(&dns->pending);
-		if (p->connection) {
-			refuse(dns, asker, message, &question, ns_r_servfail);
-			return;
-		}
-		fail(p);
-	}
+	/* Over the limit the oldest goes: it is the one that is most likely not to be answered. */
+	if (dns->n_pending >= DNS_PENDING_MAX)
+		fail(TAILQ_FIRST(&dns->pending));
 	p = pending_new(dns, asker, message, len);
 	if (!p) {
 		refuse(dns, asker, message, &question, ns_r_servfail);

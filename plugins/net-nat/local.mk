@@ -178,15 +178,3 @@ tests_unit_nat_info_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_bypass_test_SOURCES = tests/unit/nat_bypass_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_bypass_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_bypass_test_LDADD = $(NET_NAT_TEST_WITH)
-
-# TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
-NAT_TCP_CASE = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h tests/unit/nat_tcp_case.c tests/unit/nat_tcp_case.h
-if HAVE_CMOCKA
-NET_NAT_TCP_TESTS = \
-	tests/unit/nat_tcp_test \
-	tests/unit/nat_tcp_loss_test \
-	tests/unit/nat_tcp_close_test \
-	tests/unit/nat_tcp_kinds_test
-check_PROGRAMS += $(NET_NAT_TCP_TESTS)
-TESTS += $(NET_NAT_TCP_TESTS)
-endif

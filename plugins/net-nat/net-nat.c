@@ -114,8 +114,18 @@ static void on_host_addresses(void *ctx)
 {
 	struct nat *nat = ctx;
 
-	if (nat->flows)
-		flows_judge_again(nat->flows);
+	if (!nat->flows)
+		return;
+	timeouts_refresh(nat->timeouts);
+	flows_judge_again(nat->flows);
+	nic_flush(nat->nic);
+}
+
+static void on_sockets_ready(void *ctx)
+{
+	struct nat *nat = ctx;
+
+	timeouts_refresh(nat->timeouts);
 }
 
 static void on_sockets_served(void *ctx)
@@ -130,6 +140,7 @@ static int realize(void *self, struct capsa_setup *setup)
 	static const struct nic_operations operations = { .frame = nat_frame,
 		                                          .batch_end = nat_batch_end,
 		                                          .room = nat_room };
+	static const struct sockets_batch batch = { .begin = on_sockets_ready, .end = on_sockets_served };
 	struct nat *nat = self;
 	const struct options *o = &nat->options;
 	const unsigned vcpus = nat->host->vcpus(nat->dev);
@@ -143,7 +154,7 @@ static int realize(void *self, struct capsa_setup *setup)
 	memcpy(card.mac, o->mac, ETH_ALEN);
 	rc = make_counters(nat) ? nic_new(nat->host, nat->dev, &card, &operations, nat, &nat->nic) : -ENOMEM;
 	rc = rc ? rc : timeouts_new(nat->host, nat->dev, &nat->timeouts);
-	rc = rc ? rc : sockets_new(nat->host, nat->dev, on_sockets_served, nat, &nat->sockets);
+	rc = rc ? rc : sockets_new(nat->host, nat->dev, &batch, nat, &nat->sockets);
 	rc = rc ? rc : host_addresses_new(nat->host, nat->dev, on_host_addresses, nat, &nat->host_addresses);
 	rc = rc ? rc : names_new(nat->timeouts, &nat->names);
 	rc = rc ? rc : flows_new(nat, &nat->flows);

@@ -25,7 +25,7 @@
 struct sockets {
 	const struct capsa_host *host;
 	struct capsa_device *dev;
-	void (*batch_end)(void *ctx);
+	struct sockets_batch batch;
 	void *ctx;
 	int epoll;
 	struct capsa_watch *watch;
@@ -70,6 +70,7 @@ static void on_ready(void *ctx, int fd, unsigned events)
 	int n;
 
 	(void)fd, (void)events;
+	sockets->batch.begin(sockets->ctx);
 	n = epoll_wait(sockets->epoll, sockets->events, BATCH, 0);
 	sockets->n = n > 0 ? (unsigned)n : 0;
 	sockets->next = 0;
@@ -81,7 +82,7 @@ static void on_ready(void *ctx, int fd, unsigned events)
 			source->ready(source, event->events);
 	}
 	sockets->n = sockets->next = 0;
-	sockets->batch_end(sockets->ctx);
+	sockets->batch.end(sockets->ctx);
 }
 
 /* Those that say sockets_again() meanwhile stand behind the last, and have the next turn. */
@@ -91,6 +92,7 @@ static void on_again(void *ctx)
 	struct socket_source *source;
 	unsigned n = 0;
 
+	sockets->batch.begin(sockets->ctx);
 	TAILQ_FOREACH(source, &sockets->waiting, link)
 	n += n < BATCH;
 	while (n-- && (source = TAILQ_FIRST(&sockets->waiting))) {
@@ -103,10 +105,10 @@ static void on_again(void *ctx)
 	}
 	if (!TAILQ_EMPTY(&sockets->waiting))
 		sockets->host->deferred_run(sockets->deferred);
-	sockets->batch_end(sockets->ctx);
+	sockets->batch.end(sockets->ctx);
 }
 
-int sockets_new(const struct capsa_host *host, struct capsa_device *dev, void (*batch_end)(void *ctx), void *ctx,
+int sockets_new(const struct capsa_host *host, struct capsa_device *dev, const struct sockets_batch *batch, void *ctx,
                 struct sockets **out)
 {
 	struct sockets *sockets = calloc(1, sizeof *sockets);
@@ -117,7 +119,7 @@ int sockets_new(const struct capsa_host *host, struct capsa_device *dev, void (*
 		return -ENOMEM;
 	sockets->host = host;
 	sockets->dev = dev;
-	sockets->batch_end = batch_end;
+	sockets->batch = *batch;
 	sockets->ctx = ctx;
 	sockets->limit = descriptor_limit();
 	TAILQ_INIT(&sockets->waiting);

@@ -29,13 +29,16 @@ struct socket_source {
 	              uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR */
 	int fd;
 	bool input_only; /* no EPOLLOUT: who sends datagrams does not wait for room */
-	bool again; /* sockets.c's, as the next */
+	bool again;      /* sockets.c's, as the next */
 	uint32_t again_events;
 	TAILQ_ENTRY(socket_source) link;
 };
 
-/* `batch_end` runs after each batch of ready(): the place for nic_flush(). */
-int sockets_new(const struct capsa_host *host, struct capsa_device *dev, void (*batch_end)(void *ctx), void *ctx,
+/* What runs around each batch of ready(): the places for timeouts_refresh() and nic_flush(). */
+struct sockets_batch {
+	void (*begin)(void *ctx), (*end)(void *ctx);
+};
+int sockets_new(const struct capsa_host *host, struct capsa_device *dev, const struct sockets_batch *batch, void *ctx,
                 struct sockets **out);
 void sockets_free(struct sockets *sockets);
 /* host->socket_open() within the limit of descriptors: -EMFILE where the machine's share is used up. */

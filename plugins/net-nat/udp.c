@@ -298,7 +298,8 @@ static void on_ready(struct socket_source *source, uint32_t events)
 
 	if (events & EPOLLERR)
 		take_errors(u);
-	for (unsigned done = 0; done < UDP_BUDGET;) {
+	/* Its socket may be gone: the host's address by which it was connected is (send_datagram()). */
+	for (unsigned done = 0; done < UDP_BUDGET && source->fd >= 0;) {
 		int n = udp_receive(nat->udp, &u->receiver, u->flow.pair);
 
 		if (n == 0)
@@ -309,7 +310,8 @@ static void on_ready(struct socket_source *source, uint32_t events)
 			udp_flow_deliver(u, &nat->udp->iov[i]);
 		done += n > 0 ? (unsigned)n : 1;
 	}
-	sockets_again(nat->sockets, source, EPOLLIN);
+	if (source->fd >= 0)
+		sockets_again(nat->sockets, source, EPOLLIN);
 }
 
 /* ---- the guest's own: from the guest ---- */

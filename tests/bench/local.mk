@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Benches that are programs: built when they are asked for (make tests/bench/fs-ring), never installed.
 if HAVE_CMOCKA
-EXTRA_PROGRAMS += tests/bench/fs-ring tests/bench/nat-tap
+EXTRA_PROGRAMS += tests/bench/fs-ring
+# tests/guest/root/nat-tap.sh runs it.
+check_PROGRAMS += tests/bench/nat-tap
 endif
 tests_bench_fs_ring_SOURCES = tests/bench/fs-ring.c \
 	tests/bench/ring-capsa.c \
@@ -17,4 +19,3 @@ CLEANFILES += tests/bench/fs-ring$(EXEEXT)
 tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c
 tests_bench_nat_tap_CFLAGS = $(UNIT_CFLAGS)
 tests_bench_nat_tap_LDADD = $(NET_NAT_TEST_WITH)
-CLEANFILES += tests/bench/nat-tap$(EXEEXT)
