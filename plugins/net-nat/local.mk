@@ -110,9 +110,12 @@ tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
 
 # Names, where upstreams fail and guests are sly.
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/nat_dns_failover_test tests/unit/nat_host_file_test
-TESTS += tests/unit/nat_dns_failover_test tests/unit/nat_host_file_test
+check_PROGRAMS += tests/unit/nat_dns_failover_test tests/unit/nat_dnsmasq_test tests/unit/nat_host_file_test
+TESTS += tests/unit/nat_dns_failover_test tests/unit/nat_dnsmasq_test tests/unit/nat_host_file_test
 endif
+tests_unit_nat_dnsmasq_test_SOURCES = tests/unit/nat_dnsmasq_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_dnsmasq_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dnsmasq_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_host_file_test_SOURCES = tests/unit/nat_host_file_test.c
 tests_unit_nat_host_file_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_host_file_test_LDADD = $(NET_NAT_TEST_WITH)
