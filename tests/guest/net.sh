@@ -74,7 +74,6 @@ root_of_the_host() {
 
 # this host itself is out of reach, whichever way
 not_this_host() {
-	local address
 	timeout "$limit" python3 -m http.server --bind 0.0.0.0 8999 >/dev/null 2>&1 &
 	server=$!
 	until curl -so /dev/null http://$host:8999/; do kill -0 $server || return; done
