@@ -12,6 +12,11 @@
 #define CHAIN_MAX 16u   /* CNAMEs, one behind the other */
 #define RECORDS_MAX 512 /* of an answer that are looked at */
 
+#define LOOKS_MAX 1024 /* at records of one answer in all: a name can be long to unpack */
+
+#define OPT_DNSSEC_OK 0x8000u /* in OPT's TTL */
+#define OPT_UDP_SIZE 1232u    /* what we say that we take */
+
 #define HEADER_QR 0x80 /* in byte 2 */
 #define HEADER_OPCODE 0x78
 #define HEADER_TC 0x02
@@ -61,14 +66,36 @@ static size_t question_end(const unsigned char *message, size_t len)
 	return at + 5;
 }
 
-static size_t udp_size(ns_msg *parsed)
+static unsigned char lower(unsigned char c)
+{
+	return c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : c;
+}
+
+/* Of a name that question_end() has walked. */
+static void put_likeness(const unsigned char *wire, char *to)
+{
+	while (*wire) {
+		for (unsigned n = *wire++; n > 0; n--, wire++)
+			*to++ = *wire > ' ' && *wire <= '~' && *wire != '.' && *wire != '\\' ? (char)lower(*wire) : '?';
+		if (*wire)
+			*to++ = '.';
+	}
+	*to = '\0';
+}
+
+static void take_opt(ns_msg *parsed, struct dns_question *out)
 {
 	ns_rr rr;
 
-	for (int i = 0; i < ns_msg_count(*parsed, ns_s_ar) && i < RECORDS_MAX; i++)
-		if (ns_parserr(parsed, ns_s_ar, i, &rr) == 0 && ns_rr_type(rr) == ns_t_opt)
-			return ns_rr_class(rr) > DNS_UDP_DEFAULT ? ns_rr_class(rr) : DNS_UDP_DEFAULT;
-	return DNS_UDP_DEFAULT;
+	for (int i = 0; i < ns_msg_count(*parsed, ns_s_ar) && i < RECORDS_MAX; i++) {
+		if (ns_parserr(parsed, ns_s_ar, i, &rr) < 0 || ns_rr_type(rr) != ns_t_opt)
+			continue;
+		out->edns = true;
+		out->dnssec_ok = ns_rr_ttl(rr) & OPT_DNSSEC_OK;
+		if (ns_rr_class(rr) > DNS_UDP_DEFAULT)
+			out->udp_size = ns_rr_class(rr);
+		return;
+	}
 }
 
 int dns_message_question(const unsigned char *message, size_t len, struct dns_question *out)
@@ -92,13 +119,9 @@ int dns_message_question(const unsigned char *message, size_t len, struct dns_qu
 	out->named = names_normal(ns_rr_name(rr), out->name, sizeof out->name) == 0;
 	if (!out->named)
 		out->name[0] = '\0';
-	out->udp_size = udp_size(&parsed);
+	put_likeness(message + DNS_HEADER, out->likeness);
+	take_opt(&parsed, out);
 	return 0;
-}
-
-static unsigned char lower(unsigned char c)
-{
-	return c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : c;
 }
 
 bool dns_message_answers(const unsigned char *answer, size_t len, const unsigned char *question, size_t end)
@@ -126,6 +149,20 @@ size_t dns_message_refuse(const unsigned char *message, const struct dns_questio
 	return question->end;
 }
 
+size_t dns_message_add_opt(unsigned char *message, size_t len, const struct dns_question *question)
+{
+	unsigned char *at = message + len;
+
+	if (!question->edns)
+		return len;
+	put16(message + 10, 1);
+	memset(at, 0, DNS_OPT); /* the root, and no options */
+	put16(at + 1, ns_t_opt);
+	put16(at + 3, OPT_UDP_SIZE);
+	put16(at + 7, question->dnssec_ok ? OPT_DNSSEC_OK : 0);
+	return len + DNS_OPT;
+}
+
 size_t dns_message_truncate(unsigned char *message, size_t len, size_t end)
 {
 	message[2] |= HEADER_TC;
@@ -138,6 +175,7 @@ size_t dns_message_truncate(unsigned char *message, size_t len, size_t end)
 struct chain {
 	char name[DNS_NAME_MAX];
 	uint32_t ttl;
+	unsigned looks;
 };
 
 static bool is_for(const ns_rr *rr, const char *name)
@@ -159,7 +197,7 @@ static bool follow(ns_msg *parsed, int n, struct chain *chain)
 	ns_rr rr;
 
 	for (int i = 0; i < n; i++) {
-		if (ns_parserr(parsed, ns_s_an, i, &rr) < 0)
+		if (chain->looks++ >= LOOKS_MAX || ns_parserr(parsed, ns_s_an, i, &rr) < 0)
 			return false;
 		if (ns_rr_type(rr) != ns_t_cname || ns_rr_class(rr) != ns_c_in || !is_for(&rr, chain->name))
 			continue;
@@ -208,7 +246,7 @@ void dns_message_addresses(const unsigned char *answer, size_t len, const char *
 	for (unsigned i = 0; i < CHAIN_MAX && follow(&parsed, n, &chain); i++)
 		;
 	for (int i = 0; i < n; i++) {
-		if (ns_parserr(&parsed, ns_s_an, i, &rr) < 0)
+		if (chain.looks++ >= LOOKS_MAX || ns_parserr(&parsed, ns_s_an, i, &rr) < 0)
 			return;
 		if (is_for(&rr, chain.name) && address_of(&rr, &address))
 			each(ctx, &address, least(chain.ttl, ns_rr_ttl(rr)));

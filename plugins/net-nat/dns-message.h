@@ -17,14 +17,18 @@
 #define DNS_HEADER 12u
 #define DNS_NAME_MAX 256u /* as of names_normal(), with the NUL */
 #define DNS_UDP_DEFAULT 512u
+#define DNS_OPT 11u /* bytes of an OPT without options */
 
 struct dns_question {
 	uint16_t id;
 	uint16_t type, class;
 	char name[DNS_NAME_MAX]; /* names_normal(); "" where it has no such form */
 	bool named;              /* it has */
-	size_t end;              /* bytes up to the end of the question */
-	size_t udp_size;         /* the longest answer that the asker takes by UDP */
+	/* The same with '?' for bytes that no normal form has: what rules that deny a domain are asked about. */
+	char likeness[DNS_NAME_MAX];
+	size_t end;           /* bytes up to the end of the question */
+	size_t udp_size;      /* the longest answer that the asker takes by UDP */
+	bool edns, dnssec_ok; /* it has an OPT; with DO (RFC 3225) */
 };
 
 /*
@@ -40,6 +44,11 @@ bool dns_message_is_truncated(const unsigned char *message);
 /* The answer without records: header and question of `message`, with this code. Returns its length. */
 size_t dns_message_refuse(const unsigned char *message, const struct dns_question *question, int code,
                           unsigned char reply[DNS_HEADER + 255 + 4]);
+/*
+ * Who asked with an OPT gets one (RFC 6891, 6.1.1): appended to an answer that has no additional records, DNS_OPT
+ * bytes. Returns the new length.
+ */
+size_t dns_message_add_opt(unsigned char *message, size_t len, const struct dns_question *question);
 /* Cuts an answer down to its question and says so (TC). Returns the new length. */
 size_t dns_message_truncate(unsigned char *message, size_t len, size_t end);
 void dns_message_set_id(unsigned char *message, uint16_t id);

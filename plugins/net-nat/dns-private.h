@@ -10,6 +10,7 @@
 #include "plugins/net-nat/dns-message.h"
 #include "plugins/net-nat/sockets.h"
 #include "plugins/net-nat/timeout.h"
+#include "plugins/net-nat/upstream.h"
 
 /* A connection of the guest's: our end of the pair. */
 struct dns_connection {
@@ -38,8 +39,10 @@ struct dns_pending {
 	enum dns_stage stage;
 	struct timeout patience;
 	TAILQ_ENTRY(dns_pending) link;
-	struct net_endpoint upstream;
-	unsigned tries; /* upstreams that were asked */
+	struct net_endpoint upstream; /* whose turn it is: upstreams[turns - 1], counted round and round */
+	struct net_endpoint upstreams[UPSTREAMS_MAX]; /* as they stood when it was asked, the best first */
+	unsigned n_upstreams, turns;
+	unsigned out_of; /* a bit each: has said no, or cannot be reached */
 	/* Who asked. */
 	struct dns_connection *connection; /* or by UDP: */
 	struct net_endpoint guest, gateway;
@@ -81,8 +84,10 @@ struct dns_asker {
 void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *message, size_t len);
 /* An answer of the upstream's is there, whole. Ends the question, or asks the next upstream. */
 void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len);
-/* This upstream will not answer. */
-void dns_ask_next(struct dns_pending *p);
+/* This upstream will not answer: the next one's turn. May end the question. */
+void dns_give_up(struct dns_pending *p);
+/* Where p->upstream is, for connect(2). Returns the length. */
+socklen_t dns_upstream_address(const struct dns_pending *p, struct sockaddr_storage *out);
 /* Without a word. */
 void dns_pending_free(struct dns_pending *p);
 

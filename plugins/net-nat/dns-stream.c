@@ -207,7 +207,7 @@ int dns_stream_ask(struct dns_pending *p)
 {
 	struct nat *nat = p->dns->nat;
 	struct sockaddr_storage to;
-	const socklen_t len = net_to_sockaddr(&p->upstream, &to);
+	const socklen_t len = dns_upstream_address(p, &to);
 	uint16_t id;
 	int rc;
 
@@ -270,5 +270,5 @@ static void on_upstream(struct socket_source *source, uint32_t events)
 	if (rc == 1 && dns_message_answers(p->answer + 2, p->n_answer - 2, p->message + 2, p->question.end))
 		dns_answered(p, p->answer + 2, p->n_answer - 2);
 	else
-		dns_ask_next(p);
+		dns_give_up(p);
 }

@@ -2,9 +2,10 @@
 /*
  * dns.c - questions of the guest's, from their arrival to their answer: see dns.h.
  *
- * A question has one socket at a time. Who asks again while his question is under way (same port, same id) has said
- * nothing new. What ends a question: an answer that fits; the last upstream has failed (SERVFAIL); too many are under
- * way (the oldest goes); the guest's driver has gone.
+ * A question has one socket at a time. Upstreams have their turns, DNS_PATIENCE long, DNS_ROUNDS times round: a
+ * datagram may be lost. Who has said no (SERVFAIL, ...) or cannot be reached is passed over in the second. Who asks
+ * again while his question is under way (same port, same id) has said nothing new. What ends a question: an answer that
+ * fits; the last upstream has failed (SERVFAIL); too many are under way (the oldest goes); the guest's driver has gone.
  */
 #include <arpa/nameser.h>
 #include <errno.h>
@@ -13,12 +14,14 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "plugins/net/checksum.h"
 #include "plugins/net-nat/dns-private.h"
 #include "plugins/net-nat/names.h"
 #include "plugins/net-nat/policy.h"
 #include "plugins/net-nat/send.h"
 #include "plugins/net-nat/upstream.h"
 
+#define DNS_ROUNDS 2u
 #define HOSTS_TTL 60u
 #define HOSTS_ADDRESSES 16u
 #define REFUSED_TOLD_EVERY 1000u /* ms */
@@ -39,9 +42,10 @@ static void reply(struct dns *dns, const struct dns_asker *to, const unsigned ch
 static void refuse(struct dns *dns, const struct dns_asker *to, const unsigned char *message,
                    const struct dns_question *question, int code)
 {
-	unsigned char answer[DNS_HEADER + 255 + 4];
+	unsigned char answer[DNS_HEADER + 255 + 4 + DNS_OPT];
+	const size_t len = dns_message_refuse(message, question, code, answer);
 
-	reply(dns, to, answer, dns_message_refuse(message, question, code, answer));
+	reply(dns, to, answer, dns_message_add_opt(answer, len, question));
 }
 
 static struct dns_asker asker_of(const struct dns_pending *p)
@@ -88,13 +92,15 @@ static void fail(struct dns_pending *p)
 	end(p);
 }
 
+static void ask_next(struct dns_pending *p);
+
 static void on_patience_ends(struct timeout *timeout)
 {
 	struct dns_pending *p = (struct dns_pending *)((char *)timeout - offsetof(struct dns_pending, patience));
 	struct nat *nat = p->dns->nat;
 
 	upstreams_failed(nat->upstreams, &p->upstream);
-	dns_ask_next(p);
+	ask_next(p);
 	nic_flush(nat->nic);
 }
 
@@ -110,8 +116,7 @@ static void on_answer(struct socket_source *source, uint32_t events)
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (got < 0) { /* ECONNREFUSED, EHOSTUNREACH: nobody is there */
-			upstreams_failed(dns->nat->upstreams, &p->upstream);
-			dns_ask_next(p);
+			dns_give_up(p);
 			return;
 		}
 		if (dns_message_answers(dns->buffer, (size_t)got, p->message + 2, p->question.end)) {
@@ -122,12 +127,21 @@ static void on_answer(struct socket_source *source, uint32_t events)
 	sockets_again(dns->nat->sockets, source, EPOLLIN);
 }
 
+socklen_t dns_upstream_address(const struct dns_pending *p, struct sockaddr_storage *out)
+{
+	const socklen_t len = net_to_sockaddr(&p->upstream, out);
+
+	if (out->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)out)->sin6_scope_id = upstreams_zone(p->dns->nat->upstreams, &p->upstream);
+	return len;
+}
+
 /* Sends it to p->upstream from a socket of its own. 0 or -errno. */
 static int ask_by_udp(struct dns_pending *p)
 {
 	struct nat *nat = p->dns->nat;
 	struct sockaddr_storage to;
-	const socklen_t len = net_to_sockaddr(&p->upstream, &to);
+	const socklen_t len = dns_upstream_address(p, &to);
 	uint16_t id;
 	int rc;
 
@@ -147,20 +161,68 @@ static int ask_by_udp(struct dns_pending *p)
 	return rc ? rc : sockets_add(nat->sockets, &p->source);
 }
 
-void dns_ask_next(struct dns_pending *p)
+/* The same socket once more, where it is still open: an answer to the first time counts, too. */
+static int ask_again(struct dns_pending *p)
+{
+	if (p->stage == DNS_BY_UDP && send(p->source.fd, p->message + 2, p->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	return 0;
+}
+
+static unsigned current(const struct dns_pending *p)
+{
+	return (p->turns - 1) % p->n_upstreams;
+}
+
+/* Of our own: nothing that the upstream could do anything about. */
+static bool is_shortage(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS || rc == -EAGAIN;
+}
+
+/* The next turn, or the end. */
+static void ask_next(struct dns_pending *p)
 {
 	struct nat *nat = p->dns->nat;
 
-	while (p->tries < upstreams_count(nat->upstreams)) {
-		sockets_close(nat->sockets, &p->source);
-		/* Those that fail go to the end of the row, so the best is always another one. */
-		p->upstream = upstreams_get(nat->upstreams, 0);
-		p->tries++;
-		if (ask_by_udp(p) == 0 && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
+	while (p->turns < DNS_ROUNDS * p->n_upstreams) {
+		const bool same = p->turns && p->n_upstreams == 1 && p->source.fd >= 0;
+		int rc;
+
+		p->turns++;
+		if (p->out_of & 1u << current(p))
+			continue;
+		if (!same)
+			sockets_close(nat->sockets, &p->source);
+		p->upstream = p->upstreams[current(p)];
+		rc = same ? ask_again(p) : ask_by_udp(p);
+		if (!rc && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
 			return;
-		upstreams_failed(nat->upstreams, &p->upstream);
+		p->out_of |= 1u << current(p);
+		if (rc && !is_shortage(rc))
+			upstreams_failed(nat->upstreams, &p->upstream);
 	}
 	fail(p);
+}
+
+void dns_give_up(struct dns_pending *p)
+{
+	struct nat *nat = p->dns->nat;
+
+	sockets_close(nat->sockets, &p->source);
+	p->out_of |= 1u << current(p);
+	upstreams_failed(nat->upstreams, &p->upstream);
+	ask_next(p);
+}
+
+static void begin_asking(struct dns_pending *p)
+{
+	const struct upstreams *upstreams = p->dns->nat->upstreams;
+
+	p->n_upstreams = upstreams_count(upstreams);
+	for (unsigned i = 0; i < p->n_upstreams; i++)
+		p->upstreams[i] = upstreams_get(upstreams, i);
+	ask_next(p);
 }
 
 struct learning {
@@ -182,20 +244,20 @@ void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len)
 	const struct dns_asker to = asker_of(p);
 	const int code = dns_message_code(answer);
 
+	/* It is there, whatever it says of this one name. */
+	upstreams_answered(nat->upstreams, &p->upstream);
 	if (code == ns_r_servfail || code == ns_r_refused || code == ns_r_notimpl) {
-		if (p->tries < upstreams_count(nat->upstreams)) {
-			upstreams_failed(nat->upstreams, &p->upstream);
-			dns_ask_next(p);
+		p->out_of |= 1u << current(p);
+		if (p->out_of != (1u << p->n_upstreams) - 1) {
+			ask_next(p);
 			return;
 		}
-	} else {
-		upstreams_answered(nat->upstreams, &p->upstream);
 	}
 	if (p->connection && p->stage == DNS_BY_UDP && dns_message_is_truncated(answer)) {
 		sockets_close(nat->sockets, &p->source);
 		if (dns_stream_ask(p) == 0 && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
 			return;
-		dns_ask_next(p);
+		dns_give_up(p);
 		return;
 	}
 	/* Before the guest has it: its connection may come at once. */
@@ -203,7 +265,7 @@ void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len)
 		dns_message_addresses(answer, len, p->question.name, learn, &learning);
 	dns_message_set_id(answer, p->question.id);
 	if (!p->connection && len > p->question.udp_size)
-		len = dns_message_truncate(answer, len, p->question.end);
+		len = dns_message_add_opt(answer, dns_message_truncate(answer, len, p->question.end), &p->question);
 	reply(p->dns, &to, answer, len);
 	end(p);
 }
@@ -237,15 +299,23 @@ static void tell_refused(struct dns *dns, const struct dns_question *question)
 	               question->named ? question->name : "(not printable)");
 }
 
+/*
+ * A name that has no normal form is like none that a rule could have: `default` decides, but what is denied to a domain
+ * is denied to it as well.
+ */
+static bool is_allowed(const struct policy *policy, const struct dns_question *question)
+{
+	if (question->named)
+		return policy_allows_name(policy, question->name);
+	return policy_allows_name(policy, "\\") && policy_allows_name(policy, question->likeness);
+}
+
 /* The code to refuse it with, or 0. Whole zones and all records at once are no business of a guest's. */
 static int judge(struct dns *dns, const struct dns_question *question)
 {
 	if (question->type == ns_t_axfr || question->type == ns_t_ixfr || question->type == ns_t_any)
 		return ns_r_refused;
-	/* A name that has no normal form is like none that a rule could have. */
-	if (!policy_allows_name(dns->nat->policy, question->named ? question->name : "\\"))
-		return ns_r_refused;
-	return 0;
+	return is_allowed(dns->nat->policy, question) ? 0 : ns_r_refused;
 }
 
 static void put16(unsigned char **at, unsigned value)
@@ -258,10 +328,11 @@ static void put16(unsigned char **at, unsigned value)
 static bool answer_from_hosts(struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
                               const struct dns_question *question)
 {
-	unsigned char answer[DNS_HEADER + 255 + 4 + HOSTS_ADDRESSES * (12 + 16)], *at;
+	unsigned char answer[DNS_HEADER + 255 + 4 + HOSTS_ADDRESSES * (12 + 16) + DNS_OPT], *at;
 	const bool ipv6 = question->type == ns_t_aaaa;
 	struct in6_addr found[HOSTS_ADDRESSES];
 	unsigned n = 0;
+	size_t len;
 
 	if (!dns->hosts || question->class != ns_c_in || !question->named ||
 	    (question->type != ns_t_a && question->type != ns_t_aaaa) ||
@@ -282,7 +353,10 @@ static bool answer_from_hosts(struct dns *dns, const struct dns_asker *asker, co
 		memcpy(at, ipv6 ? (const void *)&found[i] : &ipv4, ipv6 ? 16 : 4);
 		at += ipv6 ? 16 : 4;
 	}
-	reply(dns, asker, answer, (size_t)(at - answer));
+	len = (size_t)(at - answer);
+	if (!asker->connection && len + DNS_OPT > question->udp_size)
+		len = dns_message_truncate(answer, len, question->end);
+	reply(dns, asker, answer, dns_message_add_opt(answer, len, question));
 	return true;
 }
 
@@ -352,7 +426,25 @@ void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *mess
 		return;
 	}
 	p->question = question;
-	dns_ask_next(p);
+	begin_asking(p);
+}
+
+/* UDP header and payload into `buffer`. The length of the payload; 0: none, or not what its checksum says. */
+static size_t take_datagram(struct dns *dns, const struct nic_frame *frame, const struct packet *packet)
+{
+	const size_t len = sizeof(struct udphdr) + packet->payload_len;
+	struct udphdr header;
+	uint32_t sum;
+
+	if (len > sizeof dns->buffer || nic_frame_read(frame, packet->l4, dns->buffer, len) != len)
+		return 0;
+	memcpy(&header, dns->buffer, sizeof header);
+	if (frame->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) /* it has none yet */
+		return packet->payload_len;
+	if (!header.uh_sum)
+		return net_is_ipv4(&packet->source) ? packet->payload_len : 0;
+	sum = checksum_pseudo(&packet->source, &packet->target, IPPROTO_UDP, (uint32_t)len);
+	return checksum_finish(checksum_add(sum, dns->buffer, len, 0)) == 0 ? packet->payload_len : 0;
 }
 
 void dns_arrive(struct nat *nat, const struct nic_frame *frame, const struct packet *packet)
@@ -363,11 +455,12 @@ void dns_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 		.gateway = { .address = packet->target, .port = packet->target_port },
 		.pair = frame->pair,
 	};
-	const size_t len =
-		nic_frame_read(frame, packet->payload, dns->buffer,
-	                       packet->payload_len < sizeof dns->buffer ? packet->payload_len : sizeof dns->buffer);
+	const size_t len = take_datagram(dns, frame, packet);
 
-	dns_ask(dns, &asker, dns->buffer, len);
+	if (len)
+		dns_ask(dns, &asker, dns->buffer + sizeof(struct udphdr), len);
+	else
+		counter_add(nat->counters.malformed, 1);
 }
 
 /* ---- life ---- */

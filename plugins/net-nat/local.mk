@@ -13,6 +13,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
 	plugins/net-nat/gateway.c plugins/net-nat/gateway.h \
 	plugins/net-nat/host-address.c plugins/net-nat/host-address.h \
+	plugins/net-nat/host-file.c plugins/net-nat/host-file.h \
 	plugins/net-nat/icmp-error.c plugins/net-nat/icmp-error.h \
 	plugins/net-nat/info.c plugins/net-nat/info.h \
 	plugins/net-nat/names.c plugins/net-nat/names.h \
@@ -106,6 +107,21 @@ tests_unit_nat_forward_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_rate_test_SOURCES = tests/unit/nat_rate_test.c
 tests_unit_nat_rate_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_rate_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Names, where upstreams fail and guests are sly.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_dns_failover_test tests/unit/nat_dnsmasq_test tests/unit/nat_host_file_test
+TESTS += tests/unit/nat_dns_failover_test tests/unit/nat_dnsmasq_test tests/unit/nat_host_file_test
+endif
+tests_unit_nat_dnsmasq_test_SOURCES = tests/unit/nat_dnsmasq_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_dnsmasq_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dnsmasq_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_host_file_test_SOURCES = tests/unit/nat_host_file_test.c
+tests_unit_nat_host_file_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_host_file_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_dns_failover_test_SOURCES = tests/unit/nat_dns_failover_test.c
+tests_unit_nat_dns_failover_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dns_failover_test_LDADD = $(NET_NAT_TEST_WITH)
 
 # TCP: over a small one of the guest's (tests/unit/nat_tcp_guest.h).
 NAT_TCP_CASE = tests/unit/nat_tcp_guest.c tests/unit/nat_tcp_guest.h tests/unit/nat_tcp_case.c tests/unit/nat_tcp_case.h

@@ -10,7 +10,7 @@ FUZZ_TESTS = \
 	tests/fuzz/neighbour_fuzz \
 	tests/fuzz/packet_fuzz
 if HAVE_CMOCKA
-FUZZ_TESTS += tests/fuzz/frame_fuzz
+FUZZ_TESTS += tests/fuzz/dns_fuzz tests/fuzz/frame_fuzz
 endif
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
@@ -23,6 +23,9 @@ tests_fuzz_neighbour_fuzz_SOURCES = tests/fuzz/neighbour_fuzz.c $(FUZZ_DRIVER)
 tests_fuzz_neighbour_fuzz_LDADD = plugins/net/libnet.la
 tests_fuzz_packet_fuzz_SOURCES = tests/fuzz/packet_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
 tests_fuzz_packet_fuzz_LDADD = plugins/net/libnet.la
+tests_fuzz_dns_fuzz_SOURCES = tests/fuzz/dns_fuzz.c $(FUZZ_DRIVER)
+tests_fuzz_dns_fuzz_CFLAGS = $(UNIT_CFLAGS)
+tests_fuzz_dns_fuzz_LDADD = $(NET_NAT_TEST_WITH)
 # The whole plugin, by the harness of its unit tests.
 tests_fuzz_frame_fuzz_SOURCES = tests/fuzz/frame_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
 tests_fuzz_frame_fuzz_CFLAGS = $(UNIT_CFLAGS)
@@ -31,6 +34,7 @@ tests_fuzz_frame_fuzz_LDADD = $(NET_NAT_TEST_WITH)
 EXTRA_PROGRAMS += \
 	tests/fuzz/dhcp_libfuzzer \
 	tests/fuzz/dhcp6_libfuzzer \
+	tests/fuzz/dns_libfuzzer \
 	tests/fuzz/frame_libfuzzer \
 	tests/fuzz/neighbour_libfuzzer \
 	tests/fuzz/packet_libfuzzer
@@ -41,6 +45,10 @@ tests_fuzz_dhcp_libfuzzer_LDADD = plugins/net/libnet.la
 tests_fuzz_dhcp6_libfuzzer_SOURCES = tests/fuzz/dhcp6_fuzz.c $(FUZZ_PACKETS)
 tests_fuzz_dhcp6_libfuzzer_LDFLAGS = $(LIBFUZZER)
 tests_fuzz_dhcp6_libfuzzer_LDADD = plugins/net/libnet.la
+tests_fuzz_dns_libfuzzer_SOURCES = tests/fuzz/dns_fuzz.c
+tests_fuzz_dns_libfuzzer_CFLAGS = $(UNIT_CFLAGS)
+tests_fuzz_dns_libfuzzer_LDFLAGS = $(LIBFUZZER)
+tests_fuzz_dns_libfuzzer_LDADD = $(NET_NAT_TEST_WITH)
 tests_fuzz_neighbour_libfuzzer_SOURCES = tests/fuzz/neighbour_fuzz.c
 tests_fuzz_neighbour_libfuzzer_LDFLAGS = $(LIBFUZZER)
 tests_fuzz_neighbour_libfuzzer_LDADD = plugins/net/libnet.la
