@@ -114,8 +114,10 @@ static void on_host_addresses(void *ctx)
 {
 	struct nat *nat = ctx;
 
-	if (nat->flows)
-		flows_judge_again(nat->flows);
+	if (!nat->flows)
+		return;
+	flows_judge_again(nat->flows);
+	nic_flush(nat->nic);
 }
 
 static void on_sockets_served(void *ctx)
