@@ -26,6 +26,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
 	plugins/net-nat/tcp.c plugins/net-nat/tcp.h plugins/net-nat/tcp-flow.h \
+	plugins/net-nat/tcp-ahead.c \
 	plugins/net-nat/tcp-end.c \
 	plugins/net-nat/tcp-kept.c \
 	plugins/net-nat/tcp-open.c \

@@ -20,6 +20,7 @@ void tcp_end(struct tcp_flow *f)
 	timeout_clear(nat->timeouts, &f->flow.timeout);
 	tcp_flow_enlist(f, TCP_LIST_NONE);
 	tcp_kept_end(f);
+	tcp_ahead_end(f);
 	unacked_close(&nat->tcp->pool, &f->unacked);
 	sockets_close(nat->sockets, &f->flow.source);
 	flows_remove(nat->flows, &f->flow);
@@ -77,6 +78,7 @@ void tcp_end_reset(struct tcp_flow *f)
 	}
 	abort_socket(f);
 	tcp_kept_end(f);
+	tcp_ahead_end(f);
 	unacked_close(&nat->tcp->pool, &f->unacked);
 	tcp_flow_event(f, TCP_EVENT_RESET);
 	f->reset_due = true;

@@ -10,6 +10,7 @@
  *     tcp-receive.c   from the guest: acceptance, acknowledgements, text, the window that is offered
  *     tcp-transmit.c  to the guest: data, FIN, retransmission
  *     tcp-unacked.h   what the guest has not acknowledged
+ *     tcp-ahead.c     what came from the guest before its turn
  *     tcp-kept.c      what was taken from the guest and waits: for room, for a name
  *
  * Names of variables are the RFC's in words: SND.UNA is send_first, SND.NXT send_next, RCV.NXT receive_next, and
@@ -30,6 +31,7 @@
 
 #define TCP_BUDGET (1u << 20)      /* bytes to the guest on one connection before others have their turn */
 #define TCP_WINDOW_MOST (4u << 20) /* bytes offered to the guest at most */
+#define TCP_KEPT_MOST (64u << 20)  /* bytes of the guest's that are kept for all connections */
 #define TCP_SCALE 7u               /* of windows that we offer (RFC 7323): 64 KiB << 7 */
 #define TCP_RTO_LEAST 200u         /* ms; more than a delayed acknowledgement takes */
 #define TCP_RTO_FIRST 1000u        /* before anything was measured (RFC 6298, 2.1) */
@@ -52,13 +54,15 @@ enum tcp_list {
 
 enum tcp_timer { TCP_TIMER_NONE, TCP_TIMER_RETRANSMIT, TCP_TIMER_PROBE, TCP_TIMER_KEEPALIVE };
 
-struct tcp_kept; /* tcp-kept.c's */
+struct tcp_ahead; /* tcp-ahead.c's */
+struct tcp_kept;  /* tcp-kept.c's */
 
 struct tcp_flow {
 	struct flow flow; /* first */
 	TAILQ_ENTRY(tcp_flow) link;
 	struct unacked unacked;
-	struct tcp_kept *kept; /* NULL: nothing */
+	struct tcp_kept *kept;   /* NULL: nothing */
+	struct tcp_ahead *ahead; /* NULL: nothing */
 
 	/* From the guest. */
 	uint32_t receive_first; /* the guest's initial sequence number */
@@ -99,7 +103,7 @@ struct tcp {
 	struct nat *nat;
 	struct hash_secret secret;
 	struct unacked_pool pool;
-	size_t kept_bytes; /* of all connections */
+	size_t kept_bytes; /* of tcp-kept.c and tcp-ahead.c, of all connections */
 	struct tcp_flow_list lists[TCP_LISTS];
 };
 
@@ -170,6 +174,12 @@ uint16_t tcp_receive_window(const struct tcp_flow *f);
 /* Acknowledges all that was taken. 0 or -errno of nic_send(). */
 int tcp_receive_acknowledge(struct tcp_flow *f);
 
+/*
+ * Takes text that is next in sequence, `len` bytes in n pieces: to the socket, or what that does not take is kept. How
+ * many were taken, or -errno; receive_next has moved on by them.
+ */
+ssize_t tcp_receive_take(struct tcp_flow *f, const struct iovec *iov, unsigned n, size_t len);
+
 /* ---- tcp-transmit.c ---- */
 
 /* Data, as much as may go, and our FIN behind it. False: ended. */
@@ -181,16 +191,34 @@ void tcp_transmit_arm(struct tcp_flow *f);
 /* It has come. False: ended. */
 bool tcp_transmit_timeout(struct tcp_flow *f);
 
+/* ---- tcp-ahead.c ---- */
+
+#define TCP_BLOCKS 4u
+
+/* Of sequence: left.., right is the one behind (RFC 2018, 3). */
+struct tcp_block {
+	uint32_t left, right;
+};
+
+/* Keeps the text of a segment that is not next in sequence, as far as it is within the window. */
+void tcp_ahead_add(struct tcp_flow *f, const struct nic_frame *frame, const struct segment *segment);
+/* What is kept and next in sequence now is taken. 0 or -errno as tcp_receive_take(). Only where f->ahead. */
+int tcp_ahead_deliver(struct tcp_flow *f);
+/* What is kept. Returns how many blocks. */
+unsigned tcp_ahead_blocks(const struct tcp_flow *f, struct tcp_block blocks[TCP_BLOCKS]);
+void tcp_ahead_end(struct tcp_flow *f);
+
 /* ---- tcp-kept.c ---- */
 
 /* The first bytes of this connection are looked at before they go on, where the policy wants that. 0 or -ENOMEM. */
 int tcp_kept_begin(struct tcp_flow *f);
 void tcp_kept_end(struct tcp_flow *f);
 /*
- * Keeps `len` bytes of `frame` from `from` on. How many were: all, or none where there is no memory for them; -EACCES:
- * their name is not allowed, or -errno of the socket, to which they went on. f->kept is NULL where nothing is kept.
+ * Keeps what the n pieces hold from byte `skip` on, `len` bytes. How many were: all, or none where there is no memory
+ * for them; -EACCES: their name is not allowed, or -errno of the socket, to which they went on. f->kept is NULL where
+ * nothing is kept.
  */
-ssize_t tcp_kept_add(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len);
+ssize_t tcp_kept_add(struct tcp_flow *f, const struct iovec *iov, unsigned n, size_t skip, size_t len);
 /* The socket takes data again: as much as it will, and then our end of data (f->shut_due). 0 or -errno. */
 int tcp_kept_flush(struct tcp_flow *f);
 /* The name has not come yet. */

@@ -4,21 +4,21 @@
  *
  *   room   The socket took less than the window that was offered. The kernel's own bookkeeping has a price, so that is
  *          not always foreseen; what the guest sent within its window is never thrown away for that. No more is offered
- *          while something is kept. All connections together keep KEPT_MOST; beyond, the guest has to send it again.
- *   name   check_names (policy.h): the first bytes on a connection that was allowed by a domain stay here until they
- *          have said a name (name-check.h). Where they say none, or one that is not allowed, the connection ends with a
+ *          while something is kept. All connections together keep TCP_KEPT_MOST; beyond, the guest has to send it
+ * again. name   check_names (policy.h): the first bytes on a connection that was allowed by a domain stay here until
+ * they have said a name (name-check.h). Where they say none, or one that is not allowed, the connection ends with a
  *          RST, and nothing has been sent.
  *
  * Kept bytes are acknowledged. In order, so while there are some all text comes here.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "plugins/net-nat/name-check.h"
 #include "plugins/net-nat/tcp-flow.h"
 
-#define KEPT_MOST (64u << 20)
 #define ROOM_LEAST 4096u
 
 struct tcp_kept {
@@ -38,7 +38,7 @@ static bool grow(struct tcp_flow *f, size_t len)
 		return true;
 	while (room - kept->end < len)
 		room *= 2;
-	if (room - kept->room > KEPT_MOST - tcp_of(f)->kept_bytes)
+	if (room - kept->room > TCP_KEPT_MOST - tcp_of(f)->kept_bytes)
 		return false;
 	bytes = realloc(kept->bytes, room);
 	if (!bytes)
@@ -126,7 +126,26 @@ static int judge(struct tcp_flow *f)
 	}
 }
 
-ssize_t tcp_kept_add(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len)
+static size_t copy_pieces(unsigned char *to, const struct iovec *iov, unsigned n, size_t skip, size_t len)
+{
+	size_t done = 0;
+
+	for (; n > 0 && done < len; n--, iov++) {
+		size_t here = iov->iov_len;
+
+		if (skip >= here) {
+			skip -= here;
+			continue;
+		}
+		here = here - skip < len - done ? here - skip : len - done;
+		memcpy(to + done, (const unsigned char *)iov->iov_base + skip, here);
+		done += here;
+		skip = 0;
+	}
+	return done;
+}
+
+ssize_t tcp_kept_add(struct tcp_flow *f, const struct iovec *iov, unsigned n, size_t skip, size_t len)
 {
 	int rc;
 
@@ -142,7 +161,7 @@ ssize_t tcp_kept_add(struct tcp_flow *f, const struct nic_frame *frame, size_t f
 			tcp_kept_end(f);
 		return 0;
 	}
-	len = nic_frame_read(frame, from, f->kept->bytes + f->kept->end, len);
+	len = copy_pieces(f->kept->bytes + f->kept->end, iov, n, skip, len);
 	f->kept->end += len;
 	if (!f->kept->unnamed)
 		return (ssize_t)len;

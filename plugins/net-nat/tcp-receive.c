@@ -3,8 +3,8 @@
  * tcp-receive.c - from the guest to the socket (RFC 9293, 3.10.7.4, in its order; RFC 5961).
  *
  * THEORY OF OPERATION. Text that is next in sequence goes to sendmsg(2) straight from guest memory; what the socket
- * takes is acknowledged, nothing else. Text out of order is dropped and answered by a duplicate acknowledgement: the
- * link to the guest loses nothing by itself, so keeping it would be for nothing.
+ * takes is acknowledged. Text out of order waits for what is missing (tcp-ahead.c), and is answered by a duplicate
+ * acknowledgement at once, which tells what is there.
  *
  * THE WINDOW. What is offered is what the socket has room for, so that nothing that the guest sends is dropped, and its
  * edge never moves back. The socket is asked when half of what was offered has been used up. Where it is about to be
@@ -77,7 +77,13 @@ void tcp_receive_offer(struct tcp_flow *f)
 
 static int acknowledge_again(const struct tcp_flow *f)
 {
-	return segment_send(f, TH_ACK, f->send_next, NULL, 0);
+	struct tcp_block blocks[TCP_BLOCKS];
+	unsigned char options[SEGMENT_OPTIONS_MAX];
+	size_t len = 0;
+
+	if (f->ahead && f->sack)
+		len = segment_put_blocks(options, blocks, tcp_ahead_blocks(f, blocks));
+	return segment_send(f, TH_ACK, f->send_next, options, len);
 }
 
 int tcp_receive_acknowledge(struct tcp_flow *f)
@@ -121,21 +127,34 @@ bool tcp_receive_resume(struct tcp_flow *f)
 /* ---- text ---- */
 
 /* How many bytes the socket took, or -errno. */
-static ssize_t send_text(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len)
+static ssize_t send_text(struct tcp_flow *f, const struct iovec *iov, unsigned n, size_t len)
 {
-	struct iovec iov[NIC_FRAME_BUFFERS];
-	struct msghdr message = { .msg_iov = iov,
-		                  .msg_iovlen = nic_frame_iov(frame, from, len, iov, NIC_FRAME_BUFFERS) };
-	ssize_t sent;
+	const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+	const ssize_t sent = sendmsg(f->flow.source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	if (!message.msg_iovlen)
-		return 0;
-	sent = sendmsg(f->flow.source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
 		return -errno;
 	if (sent < (ssize_t)len)
 		f->waiting = true;
 	return sent < 0 ? 0 : sent;
+}
+
+ssize_t tcp_receive_take(struct tcp_flow *f, const struct iovec *iov, unsigned n, size_t len)
+{
+	ssize_t taken = 0;
+
+	if (!f->kept)
+		taken = send_text(f, iov, n, len);
+	if (taken >= 0 && taken < (ssize_t)len) {
+		const ssize_t kept = tcp_kept_add(f, iov, n, (size_t)taken, len - (size_t)taken);
+
+		taken = kept < 0 ? kept : taken + kept;
+	}
+	if (taken < 0)
+		return taken;
+	f->receive_next += (uint32_t)taken;
+	f->flow.tx_bytes += (uint64_t)taken;
+	return taken;
 }
 
 /* The guest's FIN is next. False: ended. */
@@ -158,41 +177,31 @@ static bool take_fin(struct tcp_flow *f)
 	return true;
 }
 
-/* How many bytes were taken, or -errno. */
-static ssize_t take(struct tcp_flow *f, const struct nic_frame *frame, size_t from, size_t len)
-{
-	ssize_t sent = 0, kept;
-
-	if (!f->kept)
-		sent = send_text(f, frame, from, len);
-	if (sent < 0 || sent == (ssize_t)len)
-		return sent;
-	kept = tcp_kept_add(f, frame, from + (size_t)sent, len - (size_t)sent);
-	return kept < 0 ? kept : sent + kept;
-}
-
 /* `skip`: bytes at the front of it that have been taken before. */
 static bool take_text(struct tcp_flow *f, const struct nic_frame *frame, const struct segment *segment, size_t skip)
 {
 	const size_t window = f->receive_edge - f->receive_next;
 	size_t len = segment->len - skip;
 	bool fin = segment->flags & TH_FIN;
-	ssize_t taken = 0;
+	const uint32_t end = segment->sequence + (uint32_t)segment->len;
+	struct iovec iov[NIC_FRAME_BUFFERS];
+	ssize_t rc = 0;
 
 	if (len > window) {
 		len = window;
 		fin = false;
 	}
 	if (len > 0)
-		taken = take(f, frame, segment->text + skip, len);
+		rc = tcp_receive_take(f, iov, nic_frame_iov(frame, segment->text + skip, len, iov, NIC_FRAME_BUFFERS),
+		                      len);
+	if (rc >= 0 && f->ahead)
+		rc = tcp_ahead_deliver(f);
 	/* Where the guest has ended without a name, none will come. */
-	if (taken < 0 || (fin && tcp_kept_is_unnamed(f))) {
+	if (rc < 0 || (fin && tcp_kept_is_unnamed(f))) {
 		tcp_end_reset(f);
 		return false;
 	}
-	f->receive_next += (uint32_t)taken;
-	f->flow.tx_bytes += (uint64_t)taken;
-	if (fin && (size_t)taken == len)
+	if (fin && f->receive_next == end)
 		return take_fin(f);
 	acknowledge_soon(f);
 	return true;
@@ -241,11 +250,9 @@ bool tcp_receive(struct tcp_flow *f, const struct nic_frame *frame, const struct
 	}
 	if (!len)
 		return true;
-	if (ahead > 0) {
-		acknowledge_now(f);
-		return true;
-	}
-	if (ahead + len == 0 || !tcp_state_takes_data(tcp_flow_state(f))) {
+	if (ahead > 0 && tcp_state_takes_data(tcp_flow_state(f)))
+		tcp_ahead_add(f, frame, segment);
+	if (ahead > 0 || ahead + len == 0 || !tcp_state_takes_data(tcp_flow_state(f))) {
 		acknowledge_now(f);
 		return true;
 	}

@@ -197,3 +197,17 @@ size_t segment_put_syn_options(unsigned char at[SEGMENT_OPTIONS_MAX], uint16_t m
 	}
 	return n;
 }
+
+size_t segment_put_blocks(unsigned char at[SEGMENT_OPTIONS_MAX], const struct tcp_block *blocks, unsigned n)
+{
+	if (!n)
+		return 0;
+	at[0] = at[1] = OPTION_NOP;
+	at[2] = OPTION_SACK;
+	at[3] = (unsigned char)(2 + 8 * n);
+	for (unsigned i = 0; i < n; i++) {
+		store32(at + 4 + 8 * i, blocks[i].left);
+		store32(at + 8 + 8 * i, blocks[i].right);
+	}
+	return 4 + 8 * n;
+}

@@ -55,4 +55,8 @@ void segment_refuse(struct nat *nat, const struct nic_frame *frame, const struct
 /* The options of SYN and SYN+ACK. Returns their length. */
 size_t segment_put_syn_options(unsigned char at[SEGMENT_OPTIONS_MAX], uint16_t mss, bool sack, bool scaled);
 
+/* The option that tells what has come ahead (RFC 2018, 3). Returns its length; 0 where n is. */
+struct tcp_block;
+size_t segment_put_blocks(unsigned char at[SEGMENT_OPTIONS_MAX], const struct tcp_block *blocks, unsigned n);
+
 #endif

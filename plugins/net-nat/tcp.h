@@ -6,11 +6,15 @@
  * letter of RFC 9293; towards the network the host's kernel does everything: congestion, retransmission, timers.
  *
  *   guest -> host  A SYN begins a non-blocking connect(2); SYN+ACK goes out when it is done, RST or an ICMP error when
- * it fails. Payload goes by sendmsg(2) from guest memory. What the socket took is acknowledged, once a batch of frames;
- * what it did not is the guest's to send again. The window that is offered is what the socket has room for, so that
- * this is rare. host -> guest  Received straight into the guest's receive buffers, as much as its window allows, up to
- * 64 KiB under one GSO header. What the guest has not acknowledged is needed again when a segment is lost between us
- * and its TCP: tcp-unacked.h keeps it, in the kernel where SO_PEEK_OFF works for TCP (Linux 6.9), else in a copy.
+ *                  it fails. Payload goes by sendmsg(2) from guest memory, and is acknowledged once a batch of frames.
+ *                  The window that is offered is what the socket has room for, so that it is rare that it takes less;
+ *                  the rest is kept then (tcp-kept.c), as is what comes before its turn (tcp-ahead.c).
+ *   host -> guest  Received straight into the guest's receive buffers, as much as its window allows, up to 64 KiB under
+ *                  one GSO header. What the guest has not acknowledged is needed again when a segment is lost between
+ *                  us and its TCP: tcp-unacked.h keeps it, in the kernel where SO_PEEK_OFF works for TCP (Linux 6.9),
+ *                  else in a copy.
+ *
+ * Port 53 of the gateway is served by one end of a socketpair(2), out of dns_accept(), in place of a connection.
  *
  * Each side's FIN and RST is passed on when it is due: the table in tcp-state.c says which event is legal in which
  * state.
@@ -39,10 +43,6 @@ void tcp_resume(struct nat *nat);
  * what the guest shall see as peer, port 0: any free one. SYN goes out. 0, or -errno: EMFILE, EADDRINUSE, ENETDOWN.
  */
 int tcp_open_inbound(struct nat *nat, int fd, const struct net_endpoint *from, const struct net_endpoint *guest);
-/*
- * Instead of connect(2) the guest's connection to `frame`'s target is served by our own `fd`, one end of a
- * socketpair(2): DNS over TCP at the gateway. Called by dns.c out of dns_accept(), below.
- */
 extern const struct flow_kind flow_tcp;
 
 #endif

@@ -533,11 +533,11 @@ static void test_segments_from_nowhere_change_nothing(void **state)
 	(void)state;
 	case_connect(&c, &variants[0]);
 	tcp_guest_settle(&c.t);
-	stream_fill(text, 0, sizeof text);
 	for (unsigned shift = 0; shift < 32; shift++) {
 		const uint32_t far = sequence(0) + (UINT32_C(1) << shift),
 			       before = sequence(0) - (UINT32_C(1) << shift);
 
+		stream_fill(text, UINT32_C(1) << shift, sizeof text); /* some of it is within the window, and kept */
 		say(TH_ACK, far, c.t.peer_first + 1, text, sizeof text);
 		tcp = heard(TH_ACK);
 		assert_int_equal(ntohl(tcp->th_ack), sequence(0));
@@ -545,11 +545,11 @@ static void test_segments_from_nowhere_change_nothing(void **state)
 			say(TH_ACK, before, c.t.peer_first + 1, text, sizeof text);
 			heard(TH_ACK);
 		}
-		say(TH_ACK, sequence(0), c.t.peer_first + 1 + (UINT32_C(1) << shift), text, sizeof text);
-		if (shift < 31) /* acknowledges what was not sent */
-			heard(TH_ACK);
-		else
+		if (shift == 31)
 			break;
+		/* Acknowledges what was not sent. */
+		say(TH_ACK, sequence(0), c.t.peer_first + 1 + (UINT32_C(1) << shift), text, sizeof text);
+		heard(TH_ACK);
 	}
 	case_read(&c);
 	assert_int_equal(c.received, 0);
@@ -572,6 +572,67 @@ static void test_overlapping_text_is_taken_once(void **state)
 	case_until(&c, all_at_peer);
 	tcp_guest_settle(&c.t);
 	assert_int_equal(c.t.acked, 1501);
+	case_end(&c);
+}
+
+/* A block of the last acknowledgement's SACK option, as offsets of our stream. */
+static void block_is(unsigned n, uint32_t left, uint32_t right)
+{
+	const struct packet *p = &c.t.last.packet;
+	struct segment segment;
+	struct packet copy = *p;
+
+	segment_parse(c.t.last.bytes, &copy, &segment);
+	assert_true(n < segment.n_sacks);
+	assert_int_equal(segment.sacks[n].left, sequence(left));
+	assert_int_equal(segment.sacks[n].right, sequence(right));
+}
+
+static void test_text_ahead_of_its_turn_is_kept_and_told(void **state)
+{
+	(void)state;
+	case_connect(&c, &variants[0]);
+	tcp_guest_settle(&c.t);
+	tcp_guest_segment(&c.t, TH_ACK, 1000, 1000);
+	heard(TH_ACK);
+	block_is(0, 1000, 2000);
+	tcp_guest_segment(&c.t, TH_ACK, 5000, 1000);
+	heard(TH_ACK);
+	block_is(0, 5000, 6000);
+	block_is(1, 1000, 2000);
+	tcp_guest_segment(&c.t, TH_ACK, 2000, 500); /* touches the first */
+	heard(TH_ACK);
+	block_is(0, 1000, 2500);
+	block_is(1, 5000, 6000);
+	tcp_guest_segment(&c.t, TH_ACK, 1500, 4000); /* overlaps both, and fills the gap */
+	heard(TH_ACK);
+	block_is(0, 1000, 6000);
+	c.t.sent = c.t.highest = c.t.wanted = 6000;
+	tcp_guest_segment(&c.t, TH_ACK, 0, 1200);
+	case_until(&c, all_at_peer);
+	tcp_guest_settle(&c.t);
+	assert_int_equal(c.t.acked, 6000);
+	assert_null(case_flow(&c)->ahead);
+	assert_int_equal(c.guest.nat->tcp->kept_bytes, 0);
+	case_end(&c);
+}
+
+static void test_many_holes_are_bounded(void **state)
+{
+	(void)state;
+	case_connect(&c, &variants[0]);
+	for (unsigned i = 0; i < 10000; i++) {
+		tcp_guest_segment(&c.t, TH_ACK, 10 + 3 * i, 1);
+		if (i % 100 == 0)
+			tcp_guest_settle(&c.t);
+	}
+	tcp_guest_settle(&c.t);
+	assert_in_range(c.guest.nat->tcp->kept_bytes, 1, 1 << 20);
+	for (unsigned i = 0; i < 30010; i += 1000)
+		tcp_guest_segment(&c.t, TH_ACK, i, 1001);
+	c.t.sent = c.t.highest = c.t.wanted = 31001;
+	case_until(&c, all_at_peer);
+	assert_int_equal(c.guest.nat->tcp->kept_bytes, 0);
 	case_end(&c);
 }
 
@@ -678,6 +739,8 @@ int main(void)
 		cmocka_unit_test(test_reset_must_be_exact),
 		cmocka_unit_test(test_segments_from_nowhere_change_nothing),
 		cmocka_unit_test(test_overlapping_text_is_taken_once),
+		cmocka_unit_test(test_text_ahead_of_its_turn_is_kept_and_told),
+		cmocka_unit_test(test_many_holes_are_bounded),
 		cmocka_unit_test(test_ten_thousand_connections_leave_nothing),
 		cmocka_unit_test(test_new_rules_end_a_connection),
 		cmocka_unit_test(test_reset_device_drops_connections),
