@@ -190,26 +190,26 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* The CNAME that `chain` has, if any: then it goes on from there. */
-static bool follow(ns_msg *parsed, int n, struct chain *chain)
+/* 1: `chain` has a CNAME, and goes on from there; 0: it has none; -EBADMSG: it has one to nowhere. */
+static int follow(ns_msg *parsed, int n, struct chain *chain)
 {
 	char text[NS_MAXDNAME], next[DNS_NAME_MAX];
 	ns_rr rr;
 
 	for (int i = 0; i < n; i++) {
 		if (chain->looks++ >= LOOKS_MAX || ns_parserr(parsed, ns_s_an, i, &rr) < 0)
-			return false;
+			return -EBADMSG;
 		if (ns_rr_type(rr) != ns_t_cname || ns_rr_class(rr) != ns_c_in || !is_for(&rr, chain->name))
 			continue;
 		if (ns_name_uncompress(ns_msg_base(*parsed), ns_msg_end(*parsed), ns_rr_rdata(rr), text, sizeof text) <
 		            0 ||
 		    names_normal(text, next, sizeof next) < 0)
-			return false;
+			return -EBADMSG;
 		memcpy(chain->name, next, sizeof next);
 		chain->ttl = least(chain->ttl, ns_rr_ttl(rr));
-		return true;
+		return 1;
 	}
-	return false;
+	return 0;
 }
 
 static bool address_of(const ns_rr *rr, struct in6_addr *out)
@@ -237,14 +237,18 @@ void dns_message_addresses(const unsigned char *answer, size_t len, const char *
 	struct in6_addr address;
 	ns_msg parsed;
 	ns_rr rr;
-	int n;
+	int n, rc = 1;
 
 	if (len > DNS_MESSAGE_MAX || strlen(qname) >= sizeof chain.name || ns_initparse(answer, (int)len, &parsed) < 0)
 		return;
 	strcpy(chain.name, qname);
 	n = ns_msg_count(parsed, ns_s_an) < RECORDS_MAX ? ns_msg_count(parsed, ns_s_an) : RECORDS_MAX;
-	for (unsigned i = 0; i < CHAIN_MAX && follow(&parsed, n, &chain); i++)
-		;
+	/* A chain that is longer, or a circle, has no end, and so no address. The last look, which finds no CNAME, has
+	 * seen that each record can be read. */
+	for (unsigned i = 0; i <= CHAIN_MAX && rc == 1; i++)
+		rc = follow(&parsed, n, &chain);
+	if (rc)
+		return;
 	for (int i = 0; i < n; i++) {
 		if (chain.looks++ >= LOOKS_MAX || ns_parserr(&parsed, ns_s_an, i, &rr) < 0)
 			return;

@@ -182,3 +182,12 @@ tests_unit_nat_info_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_bypass_test_SOURCES = tests/unit/nat_bypass_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_bypass_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_bypass_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Messages of the name server, without it.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_dns_message_test
+TESTS += tests/unit/nat_dns_message_test
+endif
+tests_unit_nat_dns_message_test_SOURCES = tests/unit/nat_dns_message_test.c
+tests_unit_nat_dns_message_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dns_message_test_LDADD = $(NET_NAT_TEST_WITH)
