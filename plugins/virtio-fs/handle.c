@@ -123,7 +123,7 @@ int handle_new(struct share *share, enum handle_kind kind, const struct node *no
 		open->handle.id = *id = (uint64_t)table->places[i].generation << 32 | i;
 		open->handle.kind = kind;
 		open->handle.fd = fd;
-		open->handle.flags = flags & (O_ACCMODE | O_APPEND);
+		open->handle.flags = flags & (O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC);
 		open->handle.node = node->id;
 		open->handle.storage = node->storage;
 		pthread_mutex_init(&open->handle.lock, NULL);

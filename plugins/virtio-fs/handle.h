@@ -21,7 +21,7 @@ struct handle {
 	uint64_t id;
 	enum handle_kind kind;
 	int fd;               /* opened for reading, writing or both */
-	int flags;            /* O_ACCMODE | O_APPEND of it */
+	int flags;            /* O_ACCMODE, O_APPEND, O_SYNC, O_DSYNC of it */
 	enum storage storage; /* of the node */
 	uint64_t node;
 	atomic_uint no_capability; /* owner_capabilities() when its file was seen to have none */

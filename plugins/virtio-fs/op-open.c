@@ -155,7 +155,7 @@ static int open_reply(struct call *call, struct node *node, int fd, int flags, c
 	struct fuse_open_out out = { .open_flags = answer_flags(share, node, fd, flags, state) };
 	int result;
 
-	result = handle_new(share, HANDLE_FILE, node, fd, flags & (O_ACCMODE | O_APPEND), &out.fh);
+	result = handle_new(share, HANDLE_FILE, node, fd, flags, &out.fh);
 	if (result)
 		return result;
 	result = call_reply(call, &out, sizeof out);

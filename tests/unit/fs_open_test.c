@@ -57,6 +57,24 @@ static void create_makes_and_opens_and_respects_excl(void **state)
 }
 
 /* The guest's kernel asked nobody whether its user may open what it thought was not there. */
+/* Writes to such a file wait for the disk, so the loop must know it. */
+static void what_is_open_for_synchronous_writes_says_so(void **state)
+{
+	struct fs_client client;
+	struct handle *handle;
+	uint64_t node, fh;
+
+	(void)state;
+	fs_begin(&client, NULL, "");
+	assert_int_equal(fs_create(&client, FUSE_ROOT_ID, "f", O_RDWR | O_DSYNC, 0640, &node, &fh), 0);
+	assert_int_equal(handle_get(client.share, fh, HANDLE_FILE, &handle), 0);
+	assert_true(handle->flags & O_DSYNC);
+	assert_true(fcntl(handle->fd, F_GETFL) & O_DSYNC);
+	handle_put(client.share, handle);
+	assert_int_equal(fs_release(&client, node, fh), 0);
+	fs_end(&client);
+}
+
 static void create_opens_nothing_that_was_there(void **state)
 {
 	static const int flags[] = { O_RDONLY, O_RDWR, O_WRONLY | O_TRUNC, O_RDONLY | O_TRUNC };
@@ -464,6 +482,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(create_makes_and_opens_and_respects_excl),
+		cmocka_unit_test(what_is_open_for_synchronous_writes_says_so),
 		cmocka_unit_test(create_opens_nothing_that_was_there),
 		cmocka_unit_test(a_file_without_permission_is_open_for_who_made_it),
 		cmocka_unit_test(an_answer_without_room_makes_nothing),
