@@ -3,7 +3,7 @@
 """Compares capsa's net-nat with the user-mode networks of QEMU, and with TAP and vhost-net, in alternating runs; prints medians.
 
   tests/bench/nat.py prepare                      makes the guests' initramfs (faster outside of an emulator)
-  tests/bench/nat.py [-n RUNS] [--mtu 1500,65520] [--seconds N] [--passt PATH] [--without SIDE]... [ROW...]
+  tests/bench/nat.py [-n RUNS] [--mtu 1500,65520] [--seconds N] [--passt PATH] [--msb PATH] [--without SIDE]... [ROW...]
 
 Rows: up, up8, down, down8 (iperf3, one and eight streams, from and to the guest), web (requests a second of wrk against nginx),
 connect (the same with a connection for each request), ping. Needs root, a KVM that works, qemu-system-x86_64, iproute2, and
@@ -12,8 +12,9 @@ iperf3, wrk, nginx and ping; passt for that side. Where KVM does not work:
   tests/bench/nat.py prepare; tests/lab/lab -t 3000 -- tests/bench/nat.py
 
 The servers are in a network namespace of their own, behind a veth pair of the bench's; all machines have the same kernel, initramfs,
-memory and vCPUs, and stay up for all rows of an MTU. Sides: capsa; `passt` (QEMU with -netdev stream); `slirp` (QEMU with
--netdev user: MTU 1500 only); `tap` (QEMU with vhost-net on a routed TAP: what needs root, the ceiling).
+memory and vCPUs, and stay up for all rows of an MTU. Sides: capsa; `passt` (QEMU with -netdev stream); `passt-vu` (a passt that
+knows vhost-user, with --passt); `slirp` (QEMU with -netdev user, always at MTU 1500); `msb` (microsandbox, with --msb as for sandbox.py: its own kernel,
+MTU 1500 only); `tap` (QEMU with vhost-net on a routed TAP: what needs root, the ceiling).
 
 CPU: that of the VMM with its vCPUs, of passt, and of vhost's kernel thread, for a GiB or for a second of the row. The first
 run of each side is not counted. Compare only inside one run. CAPSA_BUILD is the folder that capsa was built in (default: build/).
@@ -29,12 +30,13 @@ import subprocess
 import sys
 import tempfile
 
-from common import BUILD, TICK, TOP, Guest, Shell, Wanted, environment, kernels, libraries, microvm, needs, table, take, ticks
+from common import (BUILD, TICK, TOP, Guest, Shell, Wanted, descendants, environment, has_xattrs, kernels, libraries, microvm, needs,
+                    root_folder, table, take, ticks)
 
 KERNEL = kernels() / "cloud/vmlinuz"
 INITRD = BUILD / "tests/bench/nat/initrd"
 PROGRAMS = ("bash", "iperf3", "wrk", "ping")
-CAPSA, PASST, SLIRP, TAP = "capsa", "passt", "slirp", "tap"
+CAPSA, PASST, PASST_VU, SLIRP, MSB, TAP = "capsa", "passt", "passt-vu", "slirp", "msb", "tap"
 FAR = "192.0.2.2"                           # the servers, behind
 HERE, THERE = "203.0.113.1", "203.0.113.2"  # the ends of the veth pair (passt takes its gateway for the host itself)
 WEB = 8080
@@ -159,29 +161,44 @@ devices = ( {{ plugin = "console"; backend = "stdio"; }}, {{ plugin = "rng"; }},
                 "10.0.2.2/24", "10.0.2.1", mtu), ""
 
 
-def qemu(options, more):
-    return microvm(KERNEL, INITRD, f"quiet capsa.run={GUEST}", options.memory, options.cpus, "", more)
+def qemu(options, more, machine=""):
+    return microvm(KERNEL, INITRD, f"quiet capsa.run={GUEST}", options.memory, options.cpus, machine, more)
 
 
-def passt_side(options, work, mtu):
+def passt(options, work, mtu, *words):
+    """(server, its socket, ""), or (None, None, why not)."""
     program = options.passt or pathlib.Path("/usr/bin/passt")
     if not os.access(program, os.X_OK):
-        return None, "no passt: apt-get install passt, or say --passt PATH"
+        return None, None, "no passt: apt-get install passt, or say --passt PATH"
     path = work / "passt.sock"
-    server = subprocess.Popen([program, "-f", "-q", "-s", path, "-m", str(mtu), "--runas", "0"], stdin=subprocess.DEVNULL,
+    server = subprocess.Popen([program, *words, "-f", "-q", "-s", path, "-m", str(mtu), "--runas", "0"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not path.is_socket():
         if server.poll() is not None:
-            return None, f"{program} ends with status {server.returncode}"
+            return None, None, f"{program} ends with status {server.returncode}"
+    return server, path, ""
+
+
+def passt_side(options, work, mtu):
+    server, path, why = passt(options, work, mtu)
+    if not server:
+        return None, why
     more = ["-netdev", f"stream,id=n,server=off,addr.type=unix,addr.path={path}", "-device", "virtio-net-pci,netdev=n"]
     return Side(PASST, qemu(options, more), environment(work), f"{HERE}/24", THERE, mtu, [server]), ""
 
 
+def passt_vu_side(options, work, mtu):
+    server, path, why = passt(options, work, mtu, "--vhost-user")
+    if not server:
+        return None, why
+    more = ["-object", f"memory-backend-memfd,id=ram,size={options.memory}M,share=on", "-chardev", f"socket,id=s,path={path}",
+            "-netdev", "vhost-user,id=n,chardev=s", "-device", "virtio-net-pci,netdev=n"]
+    return Side(PASST_VU, qemu(options, more, ",memory-backend=ram"), environment(work), f"{HERE}/24", THERE, mtu, [server]), ""
+
+
 def slirp_side(options, work, mtu):
-    if mtu > 1500:
-        return None, "its MTU is 1500"
     return Side(SLIRP, qemu(options, ["-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"]), environment(work),
-                "10.0.2.15/24", "10.0.2.2", mtu), ""
+                "10.0.2.15/24", "10.0.2.2", min(mtu, 1500)), ""
 
 
 def tap_side(options, work, mtu):
@@ -198,7 +215,54 @@ def tap_side(options, work, mtu):
     return Side(TAP, qemu(options, more), environment(work), "198.51.100.2/24", "198.51.100.1", mtu), ""
 
 
-SIDES = {CAPSA: capsa_side, PASST: passt_side, SLIRP: slirp_side, TAP: tap_side}
+class Sandbox:
+    """A side that is told its lines by `msb exec`; as a Side as far as rows see it."""
+    name = MSB
+
+    def __init__(self, program, root, env, options):
+        self.program, self.env, self.machine = program, env, f"nat-{os.getpid()}"
+        subprocess.run([program, "create", "--quiet", "--pull", "never", "--cpus", str(options.cpus), "--memory", f"{options.memory}M",
+                        "--net-default", "allow", "--name", self.machine, root], env=env, stdin=subprocess.DEVNULL, check=True)
+        # The machine's process is nobody's child any more by now; it is known by its name.
+        self.pids = [int(p.parent.name) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+                     if self.machine.encode() in p.read_bytes() and b"msb" in p.read_bytes()]
+        if not self.pids:
+            sys.exit(f"msb: no process of {self.machine} is to be found")
+
+    def run(self, line):
+        done = subprocess.run([self.program, "exec", "--quiet", self.machine, "--", "/bin/sh", "-c", line], env=self.env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"msb: failed with status {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def cpu(self):
+        return sum(ticks(f"/proc/{pid}/stat") for first in self.pids for pid in descendants(first)) / TICK
+
+    def end(self):
+        for verb in ("stop", "remove"):
+            subprocess.run([self.program, verb, "--quiet", self.machine], env=self.env, check=False)
+
+
+def msb_side(options, work, mtu):
+    if not options.msb:
+        return None, "no --msb PATH"
+    if mtu != 1500:
+        return None, "its MTU is 1500"
+    root = options.stack.enter_context(root_folder(work))
+    if not has_xattrs(root):
+        return None, "it needs a file system with user xattrs"
+    for name in PROGRAMS:
+        take(root, needs(name), f"/usr/bin/{name}")
+        for library in libraries(needs(name)):
+            take(root, library)
+    (root / "lib").symlink_to("usr/lib")
+    home = root.parent / "msb"
+    home.mkdir()
+    return Sandbox(options.msb, root, {**os.environ, "MSB_HOME": str(home), "MSB_BACKEND": "local"}, options), ""
+
+
+SIDES = {CAPSA: capsa_side, PASST: passt_side, PASST_VU: passt_vu_side, SLIRP: slirp_side, MSB: msb_side, TAP: tap_side}
 
 
 # ---- rows ----
@@ -284,7 +348,7 @@ def measure(sides, row, runs, mtu):
                 cpu[side.name].append(used)
     per = "GiB" if row.unit == "Mbit/s" else "s"
     notes = {name: f"CPU {statistics.median(v):.2f} s/{per}" for name, v in cpu.items() if v}
-    peers = [name for name in (PASST, SLIRP) if values.get(name)]
+    peers = [name for name in (PASST, PASST_VU, SLIRP, MSB) if values.get(name)]
     better = max if row.at_least else min
     best = better(peers, key=lambda name: statistics.median(values[name])) if peers else TAP
     goal = GOAL.get(mtu, 1.0) if row.unit == "Mbit/s" else 1.0
@@ -299,6 +363,7 @@ def parse_options():
     parser.add_argument("--mtu", default="1500,65520", help="one or more, with commas (default: 1500,65520)")
     parser.add_argument("--seconds", type=int, default=3, help="of each run (default: 3)")
     parser.add_argument("--passt", metavar="PATH", help="another one than the installed one")
+    parser.add_argument("--msb", metavar="PATH", type=pathlib.Path, help="bin/msb of its npm package")
     parser.add_argument("--capsa", metavar="KEYS", default="", help="more keys of capsa's device, as in a file")
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--memory", type=int, default=512, help="MiB")
@@ -326,6 +391,7 @@ def main():
               f"{options.seconds} s after one to warm up", flush=True)
         for mtu in map(int, options.mtu.split(",")):
             with contextlib.ExitStack() as machines:
+                options.stack = machines
                 sides = []
                 for name, begin in SIDES.items():
                     if name in options.without:

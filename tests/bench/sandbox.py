@@ -34,7 +34,7 @@ import sys
 import tempfile
 import time
 
-from common import BUILD, Wanted, environment, table
+from common import BUILD, Wanted, environment, has_xattrs, root_folder, table
 
 LIMIT = 180  # s: what takes longer has failed
 NAME = f"bench-{os.getpid()}"
@@ -331,44 +331,6 @@ def bench_cp(bench, sides, runs):
 
 
 BENCHES = {"run": bench_run, "start": bench_start, "exec": bench_exec, "cp": bench_cp}
-
-
-def has_xattrs(folder):
-    try:
-        os.setxattr(folder, "user.capsa", b"1")
-        return True
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def root_folder(work):
-    """A root file system as a directory: busybox, and whom root is. On a file system with user xattrs, if that can be."""
-    disk = work / "disk"
-    disk.mkdir()
-    mounted = False
-    if not has_xattrs(disk) and os.geteuid() == 0 and shutil.which("mkfs.ext4"):
-        image = work / "disk.img"
-        with open(image, "wb") as f:
-            f.truncate(2 << 30)
-        subprocess.run(["modprobe", "-q", "loop"], check=False)
-        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-        subprocess.run(["mount", "-o", "loop", image, disk], check=True)
-        mounted = True
-    try:
-        root = disk / "root"
-        for folder in ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var"):
-            (root / folder).mkdir(parents=True)
-        shutil.copy(shutil.which("busybox") or sys.exit("busybox is missing: install busybox-static"), root / "bin")
-        for applet in subprocess.check_output([root / "bin/busybox", "--list"], text=True).split():
-            if applet != "busybox":
-                (root / "bin" / applet).symlink_to("busybox")
-        (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="ascii")
-        (root / "etc/group").write_text("root:x:0:\n", encoding="ascii")
-        yield root
-    finally:
-        if mounted:
-            subprocess.run(["umount", disk], check=False)
 
 
 def peer(options, root):
