@@ -418,6 +418,9 @@ static void what_shall_reach_the_disk_goes_to_a_worker(void **state)
 	before = fs_counter(&client, "worker_requests");
 	assert_int_equal(write_with(&client, node, fh, "x", 0, 0, O_SYNC), 1);
 	assert_int_equal(fs_counter(&client, "worker_requests"), before + 1);
+	/* A page written back, say: its flags are not the file's. */
+	assert_int_equal(write_with(&client, node, fh, "y", 1, 0, 0), 1);
+	assert_int_equal(fs_counter(&client, "worker_requests"), before + 2);
 	assert_int_equal(fs_fsync(&client, node, fh, false), 0);
 	assert_int_equal(fs_fsync(&client, node, fh, true), 0);
 	assert_int_equal(fs_fsync(&client, node, fh + 1, true), -EBADF);
