@@ -50,7 +50,9 @@ VIRTIO_FS_TESTS = \
 	tests/unit/fs_file_test \
 	tests/unit/fs_lock_test \
 	tests/unit/fs_window_test \
-	tests/unit/fs_owner_test
+	tests/unit/fs_owner_test \
+	tests/unit/fs_read_test \
+	tests/unit/fs_write_test
 check_PROGRAMS += $(VIRTIO_FS_TESTS)
 TESTS += $(VIRTIO_FS_TESTS)
 endif
@@ -90,7 +92,7 @@ tests_unit_fs_quota_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_readonly_test_SOURCES = tests/unit/fs_readonly_test.c
 tests_unit_fs_readonly_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_readonly_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_file_test_SOURCES = tests/unit/fs_file_test.c
+tests_unit_fs_file_test_SOURCES = tests/unit/fs_file_test.c tests/unit/fs_pattern.h
 tests_unit_fs_file_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_file_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_lock_test_SOURCES = tests/unit/fs_lock_test.c
@@ -102,3 +104,9 @@ tests_unit_fs_window_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_owner_test_SOURCES = tests/unit/fs_owner_test.c
 tests_unit_fs_owner_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_owner_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_read_test_SOURCES = tests/unit/fs_read_test.c tests/unit/fs_pattern.h
+tests_unit_fs_read_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_read_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_write_test_SOURCES = tests/unit/fs_write_test.c tests/unit/fs_pattern.h
+tests_unit_fs_write_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_write_test_LDADD = $(VIRTIO_FS_TEST_WITH)
