@@ -52,7 +52,9 @@ VIRTIO_FS_TESTS = \
 	tests/unit/fs_window_test \
 	tests/unit/fs_owner_test \
 	tests/unit/fs_read_test \
-	tests/unit/fs_write_test
+	tests/unit/fs_write_test \
+	tests/unit/fs_node_change_test \
+	tests/unit/fs_node_many_test
 check_PROGRAMS += $(VIRTIO_FS_TESTS)
 TESTS += $(VIRTIO_FS_TESTS)
 endif
@@ -68,13 +70,13 @@ tests_unit_fs_options_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_session_test_SOURCES = tests/unit/fs_session_test.c
 tests_unit_fs_session_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_session_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_node_test_SOURCES = tests/unit/fs_node_test.c
+tests_unit_fs_node_test_SOURCES = tests/unit/fs_node_test.c tests/unit/fs_look.h
 tests_unit_fs_node_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_node_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_directory_test_SOURCES = tests/unit/fs_directory_test.c
+tests_unit_fs_directory_test_SOURCES = tests/unit/fs_directory_test.c tests/unit/fs_look.h
 tests_unit_fs_directory_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_directory_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_contained_test_SOURCES = tests/unit/fs_contained_test.c
+tests_unit_fs_contained_test_SOURCES = tests/unit/fs_contained_test.c tests/unit/fs_look.h
 tests_unit_fs_contained_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_contained_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_tree_test_SOURCES = tests/unit/fs_tree_test.c
@@ -110,3 +112,9 @@ tests_unit_fs_read_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_write_test_SOURCES = tests/unit/fs_write_test.c tests/unit/fs_pattern.h
 tests_unit_fs_write_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_write_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_node_change_test_SOURCES = tests/unit/fs_node_change_test.c tests/unit/fs_look.h
+tests_unit_fs_node_change_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_node_change_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_node_many_test_SOURCES = tests/unit/fs_node_many_test.c tests/unit/fs_look.h
+tests_unit_fs_node_many_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_node_many_test_LDADD = $(VIRTIO_FS_TEST_WITH)
