@@ -54,7 +54,8 @@ VIRTIO_FS_TESTS = \
 	tests/unit/fs_read_test \
 	tests/unit/fs_write_test \
 	tests/unit/fs_node_change_test \
-	tests/unit/fs_node_many_test
+	tests/unit/fs_node_many_test \
+	tests/unit/fs_owner_host_test
 check_PROGRAMS += $(VIRTIO_FS_TESTS)
 TESTS += $(VIRTIO_FS_TESTS)
 endif
@@ -103,7 +104,7 @@ tests_unit_fs_lock_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_window_test_SOURCES = tests/unit/fs_window_test.c
 tests_unit_fs_window_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_window_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_owner_test_SOURCES = tests/unit/fs_owner_test.c
+tests_unit_fs_owner_test_SOURCES = tests/unit/fs_owner_test.c tests/unit/fs_owner_fixture.h
 tests_unit_fs_owner_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_owner_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_read_test_SOURCES = tests/unit/fs_read_test.c tests/unit/fs_pattern.h
@@ -118,3 +119,6 @@ tests_unit_fs_node_change_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_node_many_test_SOURCES = tests/unit/fs_node_many_test.c tests/unit/fs_look.h
 tests_unit_fs_node_many_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_node_many_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_owner_host_test_SOURCES = tests/unit/fs_owner_host_test.c tests/unit/fs_owner_fixture.h
+tests_unit_fs_owner_host_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_owner_host_test_LDADD = $(VIRTIO_FS_TEST_WITH)
