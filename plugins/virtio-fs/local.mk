@@ -59,7 +59,20 @@ VIRTIO_FS_TESTS = \
 check_PROGRAMS += $(VIRTIO_FS_TESTS)
 TESTS += $(VIRTIO_FS_TESTS)
 endif
-tests_unit_libvirtio_fs_test_a_SOURCES = tests/unit/fs_client.c tests/unit/fs_client.h $(VIRTIO_FS_SOURCES)
+tests_unit_libvirtio_fs_test_a_SOURCES = \
+	tests/unit/fs_client.c tests/unit/fs_client.h \
+	tests/unit/fs_client_directory.c \
+	tests/unit/fs_client_file.c \
+	tests/unit/fs_client_folder.c \
+	tests/unit/fs_client_lock.c \
+	tests/unit/fs_client_node.c \
+	tests/unit/fs_client_tree.c \
+	tests/unit/fs_client_window.c \
+	tests/unit/fs_client_xattr.c \
+	tests/unit/fs_host.c tests/unit/fs_host.h \
+	tests/unit/fs_host_life.c \
+	tests/unit/fs_host_services.c \
+	$(VIRTIO_FS_SOURCES)
 tests_unit_libvirtio_fs_test_a_CFLAGS = $(UNIT_CFLAGS)
 
 tests_unit_fs_call_test_SOURCES = tests/unit/fs_call_test.c
