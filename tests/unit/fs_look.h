@@ -7,6 +7,7 @@
  *     dir = look(&c, FUSE_ROOT_ID, "d");               its node: fails the test, with the name, where it is not found
  *     counts(&c, 2, "a directory and the root");       fails with these words where the plugin knows more or fewer
  *     fs_forget(&c, dir, 1);                           one for each look()
+ *     host_stat(&c, "d").st_nlink                      what the host has there; fails as look() does
  */
 #ifndef CAPSA_TESTS_FS_LOOK_H
 #define CAPSA_TESTS_FS_LOOK_H
@@ -37,6 +38,15 @@ static inline void counts(struct fs_client *c, uint64_t nodes, const char *what)
 	node_table_count(c->share->nodes, &n, &descriptors);
 	if (n != nodes)
 		fail_msg("%s: %llu nodes, not %llu", what, (unsigned long long)n, (unsigned long long)nodes);
+}
+
+static inline struct stat host_stat(struct fs_client *client, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(client->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		fail_msg("%s: %s", name, strerror(errno));
+	return st;
 }
 
 #endif

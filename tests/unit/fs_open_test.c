@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* fs_open_test.c - OPEN, CREATE, TMPFILE, RELEASE, FLUSH: what is opened, how, and what never is. */
-#include "tests/unit/fs_client.h"
+#include "tests/unit/fs_look.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #define ROUNDS 3000
-
-static struct stat host_stat(struct fs_client *client, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(client->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		fail_msg("%s: %s", name, strerror(errno));
-	return st;
-}
 
 /* Flags of the host's descriptor. */
 static int host_flags(struct fs_client *client, uint64_t fh)

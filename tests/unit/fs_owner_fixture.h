@@ -23,12 +23,12 @@
 
 #include "tests/unit/fs_client.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 
+#include "core/base/path.h"
 #include "plugins/virtio-fs/owner-private.h"
 
 #define ORDINARY 1000u
@@ -105,12 +105,6 @@ static inline void begin(struct fixture *f, enum owner_mode mode)
 	assert_int_equal(owners_new(&f->share, &f->share.owners), 0);
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st, (void)flag, (void)ftw;
-	return remove(path);
-}
-
 static inline void end(struct fixture *f)
 {
 	owners_free(f->share.owners);
@@ -120,7 +114,7 @@ static inline void end(struct fixture *f)
 		assert_int_equal(seteuid(0), 0);
 		assert_int_equal(setegid(0), 0);
 	}
-	assert_int_equal(nftw(f->path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(path_remove_tree(f->path), 0);
 }
 
 /* The node of a name; "" is the directory itself. */
@@ -137,7 +131,8 @@ static inline struct node hold(struct fixture *f, const char *name)
 }
 
 /* Makes what the guest's user makes, as the operations do. Returns its node. */
-static inline struct node create(struct fixture *f, const char *name, uint32_t uid, uint32_t gid, mode_t mode, uint32_t rdev)
+static inline struct node create(struct fixture *f, const char *name, uint32_t uid, uint32_t gid, mode_t mode,
+                                 uint32_t rdev)
 {
 	const struct call call = { .share = &f->share, .in = { .uid = uid, .gid = gid } };
 	const mode_t host_mode = owner_create_mode(&f->share, mode);

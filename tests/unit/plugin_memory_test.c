@@ -96,9 +96,9 @@ static struct plugin_device *walk_with_cut_window(const char *to, int *fd)
 	probe.setup.shared_memory[0].id = 7;
 	probe.setup.shared_memory[0].size = WINDOW;
 	d = fake_walk(to);
-	assert_int_equal(probe.host->shared_memory_map(probe.dev, 7, WINDOW_FILE_AT, WINDOW_FILE_SIZE, RW, MAP_SHARED, *fd,
-	                                               0),
-	                 0);
+	assert_int_equal(
+		probe.host->shared_memory_map(probe.dev, 7, WINDOW_FILE_AT, WINDOW_FILE_SIZE, RW, MAP_SHARED, *fd, 0),
+		0);
 	cut_window = fake_virtio->setup.shared_memory[0];
 	assert_int_equal(ftruncate(*fd, 100), 0);
 	/* cmocka takes the signal for each test. */
@@ -157,8 +157,9 @@ static void a_truncated_file_reads_as_zeros_and_the_plugin_is_told(void **state)
 	/* What the plugin does once the file has grown again. */
 	assert_int_equal(ftruncate(fd, WINDOW_FILE_SIZE), 0);
 	assert_int_equal(pwrite(fd, "more", 4, 4096), 4);
-	assert_int_equal(probe.host->shared_memory_map(probe.dev, 7, WINDOW_FILE_AT, WINDOW_FILE_SIZE, RW, MAP_SHARED, fd, 0),
-	                 0);
+	assert_int_equal(
+		probe.host->shared_memory_map(probe.dev, 7, WINDOW_FILE_AT, WINDOW_FILE_SIZE, RW, MAP_SHARED, fd, 0),
+		0);
 	assert_memory_equal(cut_window + WINDOW_FILE_AT + 4096, "more", 4);
 	settle();
 	assert_int_equal(probe_fault.n, 1);
@@ -181,14 +182,15 @@ static void faults_are_logged_once(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_ptr_equal(read_cut_window(&fd), &fd);
 		settle();
-		assert_int_equal(probe.host->shared_memory_map(probe.dev, 7, WINDOW_FILE_AT, WINDOW_FILE_SIZE, RW, MAP_SHARED,
-		                                               fd, 0),
+		assert_int_equal(probe.host->shared_memory_map(probe.dev, 7, WINDOW_FILE_AT, WINDOW_FILE_SIZE, RW,
+		                                               MAP_SHARED, fd, 0),
 		                 0);
 	}
 	dup2(saved, STDERR_FILENO);
 	assert_true(read(ends[0], line, sizeof line - 1) > 0);
-	assert_string_equal(line, "capsa: warning: probe0: a file in its shared memory is shorter than it was, or cannot be "
-	                          "read or written; the guest has zeros there\n");
+	assert_string_equal(line,
+	                    "capsa: warning: probe0: a file in its shared memory is shorter than it was, or cannot be "
+	                    "read or written; the guest has zeros there\n");
 	close(saved);
 	close(ends[0]);
 	close(ends[1]);
