@@ -72,6 +72,7 @@ tests_unit_libvirtio_fs_test_a_SOURCES = \
 	tests/unit/fs_host.c tests/unit/fs_host.h \
 	tests/unit/fs_host_life.c \
 	tests/unit/fs_host_services.c \
+	tests/unit/descriptors.h tests/unit/iovec_copy.h \
 	$(VIRTIO_FS_SOURCES)
 tests_unit_libvirtio_fs_test_a_CFLAGS = $(UNIT_CFLAGS)
 

@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+#include "tests/unit/iovec_copy.h"
+
 struct fs_request *fs_submit(struct fs_client *client, uint32_t opcode, uint64_t nodeid, const void *args,
                              size_t args_len, const void *payload, size_t payload_len, size_t reply_room)
 {
@@ -73,7 +75,7 @@ int fs_wait(struct fs_client *client, struct fs_request *request, void *reply, s
 		fs_host_free(client->host, request);
 		return 0;
 	}
-	if (fs_host_copy(r->writable, r->n_writable, 0, &out, NULL, sizeof out) != sizeof out ||
+	if (iovec_copy(r->writable, r->n_writable, 0, &out, NULL, sizeof out) != sizeof out ||
 	    out.len != request->written || out.unique != request->unique || out.error > 0 || out.error <= -512 ||
 	    (out.error && out.len != sizeof out))
 		fail_msg("an answer of %zu bytes says len %u, error %d, unique %ju", request->written, out.len,
@@ -82,7 +84,7 @@ int fs_wait(struct fs_client *client, struct fs_request *request, void *reply, s
 	if (len > reply_room)
 		fail_msg("an answer of %zu bytes where %zu were expected", len, reply_room);
 	if (len)
-		fs_host_copy(r->writable, r->n_writable, sizeof out, reply, NULL, len);
+		iovec_copy(r->writable, r->n_writable, sizeof out, reply, NULL, len);
 	if (reply_len)
 		*reply_len = len;
 	fs_host_free(client->host, request);
@@ -109,7 +111,7 @@ int fs_raw(struct fs_client *client, unsigned queue, const struct iovec *readabl
 		if (writable[i].iov_base && writable[i].iov_len)
 			memcpy(writable[i].iov_base, request->writable[i].iov_base, writable[i].iov_len);
 	if (request->written >= sizeof out)
-		fs_host_copy(request->writable, n_writable, 0, &out, NULL, sizeof out);
+		iovec_copy(request->writable, n_writable, 0, &out, NULL, sizeof out);
 	if (written)
 		*written = request->written;
 	fs_host_free(client->host, request);

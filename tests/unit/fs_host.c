@@ -153,25 +153,3 @@ void fs_host_free(struct fs_host *host, struct fs_request *request)
 	free(request->writable);
 	free(request);
 }
-
-size_t fs_host_copy(const struct iovec *iov, unsigned n, size_t offset, void *to, const void *from, size_t len)
-{
-	size_t done = 0;
-
-	for (unsigned i = 0; i < n && done < len; i++) {
-		size_t here = iov[i].iov_len;
-
-		if (offset >= here) {
-			offset -= here;
-			continue;
-		}
-		here = here - offset < len - done ? here - offset : len - done;
-		if (to)
-			memcpy((char *)to + done, (char *)iov[i].iov_base + offset, here);
-		else
-			memcpy((char *)iov[i].iov_base + offset, (const char *)from + done, here);
-		done += here;
-		offset = 0;
-	}
-	return done;
-}

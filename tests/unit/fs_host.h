@@ -109,7 +109,4 @@ struct fs_request *fs_host_offer(struct fs_host *host, unsigned queue, const str
 void fs_host_wait(struct fs_host *host, struct fs_request *request);
 void fs_host_free(struct fs_host *host, struct fs_request *request);
 
-/* Copies up to `len` bytes at `offset` of n buffers to `to`, or where that is NULL from `from` to them: how many. */
-size_t fs_host_copy(const struct iovec *iov, unsigned n, size_t offset, void *to, const void *from, size_t len);
-
 #endif

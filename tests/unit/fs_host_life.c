@@ -5,23 +5,11 @@
  */
 #include "tests/unit/fs_host.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <sys/mman.h>
 
 #include "core/base/path.h"
-
-static unsigned count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
+#include "tests/unit/descriptors.h"
 
 static void make_folder(struct fs_client *client, const char *folder)
 {
@@ -90,7 +78,7 @@ int fs_try(struct fs_client *client, const char *folder, const char *options)
 	STAILQ_INIT(&host->jobs);
 	STAILQ_INIT(&host->finished);
 	make_folder(client, folder);
-	host->descriptors = count_descriptors();
+	host->descriptors = open_descriptors();
 	host->plugin = capsa_plugin_entry();
 	host->self = host->plugin->create(&fs_host_services, &host->dev);
 	assert_non_null(host->self);
@@ -197,7 +185,7 @@ void fs_end(struct fs_client *client)
 		munmap(client->window, client->window_size);
 	keys_free(&host->values);
 	config_free(host->config);
-	left = count_descriptors();
+	left = open_descriptors();
 	if (left != host->descriptors)
 		fail_msg("%u descriptors before, %u afterwards", host->descriptors, left);
 	if (client->folder_fd >= 0)

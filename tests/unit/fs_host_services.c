@@ -4,6 +4,8 @@
 
 #include <sys/mman.h>
 
+#include "tests/unit/iovec_copy.h"
+
 static struct fs_host *host_of(struct capsa_device *dev)
 {
 	return (struct fs_host *)dev;
@@ -90,12 +92,12 @@ static void host_queue_again(struct capsa_device *dev, unsigned queue)
 
 static size_t host_request_read(const struct capsa_request *req, size_t offset, void *to, size_t len)
 {
-	return fs_host_copy(req->readable, req->n_readable, offset, to, NULL, len);
+	return iovec_copy(req->readable, req->n_readable, offset, to, NULL, len);
 }
 
 static size_t host_request_write(const struct capsa_request *req, size_t offset, const void *from, size_t len)
 {
-	return fs_host_copy(req->writable, req->n_writable, offset, NULL, from, len);
+	return iovec_copy(req->writable, req->n_writable, offset, NULL, from, len);
 }
 
 static int host_config_set(struct capsa_device *dev, size_t offset, const void *data, size_t len, bool tell)
