@@ -33,9 +33,11 @@ clean-local:
 
 dist_check_SCRIPTS += tests/unit/plugin-out-of-tree.sh tests/unit/plugin-verb.sh
 TESTS += tests/unit/plugin-out-of-tree.sh tests/unit/plugin-verb.sh
+PLUGIN_TESTS = tests/unit/plugin_device_test tests/unit/plugin_loader_test tests/unit/plugin_services_test \
+	tests/unit/plugin_events_test tests/unit/plugin_memory_test
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/plugin_device_test tests/unit/plugin_loader_test tests/unit/plugin_services_test
-TESTS += tests/unit/plugin_device_test tests/unit/plugin_loader_test tests/unit/plugin_services_test
+check_PROGRAMS += $(PLUGIN_TESTS)
+TESTS += $(PLUGIN_TESTS)
 check_LTLIBRARIES += \
 	tests/unit/plugins/bad-newer.la \
 	tests/unit/plugins/bad-size.la \
@@ -56,6 +58,12 @@ tests_unit_plugin_services_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
 tests_unit_plugin_loader_test_SOURCES = tests/unit/plugin_loader_test.c
 tests_unit_plugin_loader_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_plugin_loader_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
+tests_unit_plugin_events_test_SOURCES = tests/unit/plugin_events_test.c tests/unit/plugin_fake.h tests/unit/plugin_settle.h
+tests_unit_plugin_events_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_plugin_events_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
+tests_unit_plugin_memory_test_SOURCES = tests/unit/plugin_memory_test.c tests/unit/plugin_fake.h tests/unit/plugin_settle.h
+tests_unit_plugin_memory_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_plugin_memory_test_LDADD = core/plugin/libplugin.a $(UNIT_LIBS)
 
 # -rpath: libtool makes a shared object of what is not installed only when it is told a place.
 BAD_PLUGIN_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere

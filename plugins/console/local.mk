@@ -18,9 +18,11 @@ plugin_LTLIBRARIES += plugins/console/console.la
 plugins_console_console_la_SOURCES = $(CONSOLE_SOURCES)
 plugins_console_console_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
+CONSOLE_TESTS = tests/unit/console_client_test tests/unit/console_file_test tests/unit/console_plugin_test \
+	tests/unit/console_terminal_test
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/console_file_test tests/unit/console_plugin_test tests/unit/console_terminal_test
-TESTS += tests/unit/console_file_test tests/unit/console_plugin_test tests/unit/console_terminal_test
+check_PROGRAMS += $(CONSOLE_TESTS)
+TESTS += $(CONSOLE_TESTS)
 endif
 tests_unit_console_file_test_SOURCES = tests/unit/console_file_test.c tests/unit/console_host.h tests/unit/console_stream.h $(CONSOLE_SOURCES)
 tests_unit_console_file_test_CFLAGS = $(UNIT_CFLAGS)
@@ -31,3 +33,6 @@ tests_unit_console_plugin_test_LDADD = $(CMOCKA_LIBS)
 tests_unit_console_terminal_test_SOURCES = tests/unit/console_terminal_test.c tests/unit/console_host.h $(CONSOLE_SOURCES)
 tests_unit_console_terminal_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_console_terminal_test_LDADD = $(CMOCKA_LIBS) -lutil
+tests_unit_console_client_test_SOURCES = tests/unit/console_client_test.c tests/unit/console_host.h tests/unit/console_stream.h $(CONSOLE_SOURCES)
+tests_unit_console_client_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_console_client_test_LDADD = $(CMOCKA_LIBS)

@@ -59,6 +59,7 @@ check_PROGRAMS += $(NET_NAT_TESTS)
 TESTS += $(NET_NAT_TESTS)
 endif
 tests_unit_libnet_nat_test_a_SOURCES = tests/unit/nat_guest.c tests/unit/nat_guest.h tests/unit/nat_host.c tests/unit/nat_host.h \
+	tests/unit/descriptors.h tests/unit/iovec_copy.h \
 	$(NET_SOURCES) $(NET_NAT_SOURCES)
 tests_unit_libnet_nat_test_a_CFLAGS = $(UNIT_CFLAGS)
 

@@ -50,11 +50,30 @@ VIRTIO_FS_TESTS = \
 	tests/unit/fs_file_test \
 	tests/unit/fs_lock_test \
 	tests/unit/fs_window_test \
-	tests/unit/fs_owner_test
+	tests/unit/fs_owner_test \
+	tests/unit/fs_read_test \
+	tests/unit/fs_write_test \
+	tests/unit/fs_node_change_test \
+	tests/unit/fs_node_many_test \
+	tests/unit/fs_owner_host_test
 check_PROGRAMS += $(VIRTIO_FS_TESTS)
 TESTS += $(VIRTIO_FS_TESTS)
 endif
-tests_unit_libvirtio_fs_test_a_SOURCES = tests/unit/fs_client.c tests/unit/fs_client.h $(VIRTIO_FS_SOURCES)
+tests_unit_libvirtio_fs_test_a_SOURCES = \
+	tests/unit/fs_client.c tests/unit/fs_client.h \
+	tests/unit/fs_client_directory.c \
+	tests/unit/fs_client_file.c \
+	tests/unit/fs_client_folder.c \
+	tests/unit/fs_client_lock.c \
+	tests/unit/fs_client_node.c \
+	tests/unit/fs_client_tree.c \
+	tests/unit/fs_client_window.c \
+	tests/unit/fs_client_xattr.c \
+	tests/unit/fs_host.c tests/unit/fs_host.h \
+	tests/unit/fs_host_life.c \
+	tests/unit/fs_host_services.c \
+	tests/unit/descriptors.h tests/unit/iovec_copy.h \
+	$(VIRTIO_FS_SOURCES)
 tests_unit_libvirtio_fs_test_a_CFLAGS = $(UNIT_CFLAGS)
 
 tests_unit_fs_call_test_SOURCES = tests/unit/fs_call_test.c
@@ -66,19 +85,19 @@ tests_unit_fs_options_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_session_test_SOURCES = tests/unit/fs_session_test.c
 tests_unit_fs_session_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_session_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_node_test_SOURCES = tests/unit/fs_node_test.c
+tests_unit_fs_node_test_SOURCES = tests/unit/fs_node_test.c tests/unit/fs_look.h
 tests_unit_fs_node_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_node_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_directory_test_SOURCES = tests/unit/fs_directory_test.c
+tests_unit_fs_directory_test_SOURCES = tests/unit/fs_directory_test.c tests/unit/fs_look.h
 tests_unit_fs_directory_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_directory_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_contained_test_SOURCES = tests/unit/fs_contained_test.c
+tests_unit_fs_contained_test_SOURCES = tests/unit/fs_contained_test.c tests/unit/fs_look.h
 tests_unit_fs_contained_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_contained_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_tree_test_SOURCES = tests/unit/fs_tree_test.c
+tests_unit_fs_tree_test_SOURCES = tests/unit/fs_tree_test.c tests/unit/fs_look.h
 tests_unit_fs_tree_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_tree_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_open_test_SOURCES = tests/unit/fs_open_test.c
+tests_unit_fs_open_test_SOURCES = tests/unit/fs_open_test.c tests/unit/fs_look.h
 tests_unit_fs_open_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_open_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_xattr_test_SOURCES = tests/unit/fs_xattr_test.c
@@ -90,7 +109,7 @@ tests_unit_fs_quota_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_readonly_test_SOURCES = tests/unit/fs_readonly_test.c
 tests_unit_fs_readonly_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_readonly_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_file_test_SOURCES = tests/unit/fs_file_test.c
+tests_unit_fs_file_test_SOURCES = tests/unit/fs_file_test.c tests/unit/fs_pattern.h
 tests_unit_fs_file_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_file_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_lock_test_SOURCES = tests/unit/fs_lock_test.c
@@ -99,6 +118,21 @@ tests_unit_fs_lock_test_LDADD = $(VIRTIO_FS_TEST_WITH)
 tests_unit_fs_window_test_SOURCES = tests/unit/fs_window_test.c
 tests_unit_fs_window_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_window_test_LDADD = $(VIRTIO_FS_TEST_WITH)
-tests_unit_fs_owner_test_SOURCES = tests/unit/fs_owner_test.c
+tests_unit_fs_owner_test_SOURCES = tests/unit/fs_owner_test.c tests/unit/fs_owner_fixture.h
 tests_unit_fs_owner_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_fs_owner_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_read_test_SOURCES = tests/unit/fs_read_test.c tests/unit/fs_pattern.h
+tests_unit_fs_read_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_read_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_write_test_SOURCES = tests/unit/fs_write_test.c tests/unit/fs_pattern.h
+tests_unit_fs_write_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_write_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_node_change_test_SOURCES = tests/unit/fs_node_change_test.c tests/unit/fs_look.h
+tests_unit_fs_node_change_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_node_change_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_node_many_test_SOURCES = tests/unit/fs_node_many_test.c tests/unit/fs_look.h
+tests_unit_fs_node_many_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_node_many_test_LDADD = $(VIRTIO_FS_TEST_WITH)
+tests_unit_fs_owner_host_test_SOURCES = tests/unit/fs_owner_host_test.c tests/unit/fs_owner_fixture.h
+tests_unit_fs_owner_host_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_fs_owner_host_test_LDADD = $(VIRTIO_FS_TEST_WITH)

@@ -27,7 +27,7 @@ tests_hostile_threads_test_CFLAGS = $(UNIT_CFLAGS)
 tests_hostile_threads_test_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_hostile_threads_test_LDADD = $(VIRTIO_TEST_WITH)
 tests_hostile_vsock_test_SOURCES = tests/hostile/vsock_test.c tests/hostile/garbage.c tests/hostile/garbage.h \
-	tests/unit/vsock_guest.c tests/unit/vsock_guest.h
+	tests/unit/vsock_guest.c tests/unit/vsock_guest.h tests/unit/descriptors.h
 tests_hostile_vsock_test_CFLAGS = $(UNIT_CFLAGS)
 tests_hostile_vsock_test_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_hostile_vsock_test_LDADD = $(VSOCK_TEST_WITH)

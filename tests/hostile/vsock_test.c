@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/hostile/garbage.h"
+#include "tests/unit/descriptors.h"
 #include "tests/unit/vsock_guest.h"
 
 #define PORTS 12u

@@ -78,7 +78,7 @@ struct fs_client {
 	char error[1024]; /* what the plugin said by host->error() */
 	char logged[4096];
 
-	struct fs_host *host; /* fs_client.c's */
+	struct fs_host *host; /* fs_host.h's */
 	bool own_folder;
 };
 
@@ -127,6 +127,13 @@ int fs_wait(struct fs_client *client, struct fs_request *request, void *reply, s
  * back). *written: what it was completed with. Returns fuse_out_header.error, or -EBADMSG where there is none. */
 int fs_raw(struct fs_client *client, unsigned queue, const struct iovec *readable, unsigned n_readable,
            const struct iovec *writable, unsigned n_writable, size_t *written);
+
+/* fs_call() where the answer has exactly this size. */
+int fs_call_fixed(struct fs_client *client, uint32_t opcode, uint64_t nodeid, const void *args, size_t args_len,
+                  const void *payload, size_t payload_len, void *reply, size_t reply_len);
+/* fs_call() where the answer is an entry: its node (0: none) and all of it; either may be NULL. */
+int fs_call_entry(struct fs_client *client, uint32_t opcode, uint64_t nodeid, const void *args, size_t args_len,
+                  const void *payload, size_t payload_len, uint64_t *node, struct fuse_entry_out *entry);
 
 /* ---- operations ---- */
 

@@ -5,7 +5,7 @@
  *
  * Each share has an outside beside it with a file that must never be seen.
  */
-#include "tests/unit/fs_client.h"
+#include "tests/unit/fs_look.h"
 
 #include <dirent.h>
 #include <sched.h>
@@ -62,21 +62,6 @@ static void end(struct fixture *f)
 	fclose(file);
 	fs_end(&f->client);
 	path_remove_tree(f->outside);
-}
-
-static void host_mkdir(struct fs_client *c, const char *name)
-{
-	assert_int_equal(mkdirat(c->folder_fd, name, 0755), 0);
-}
-
-static uint64_t look(struct fs_client *c, uint64_t parent, const char *name)
-{
-	uint64_t node;
-	int rc = fs_lookup(c, parent, name, &node, NULL);
-
-	if (rc < 0)
-		fail_msg("%s: %s", name, strerror(-rc));
-	return node;
 }
 
 static void names_that_are_paths_are_refused(void **state)

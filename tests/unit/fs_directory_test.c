@@ -3,18 +3,13 @@
  * fs_directory_test.c - what is in a directory: every entry exactly once, with buffers of any size, from any offset,
  * while others create and remove.
  */
-#include "tests/unit/fs_client.h"
+#include "tests/unit/fs_look.h"
 
 #include <dirent.h>
 #include <limits.h>
 #include <stdatomic.h>
 
 #define MANY 100000u
-
-static void host_mkdir(struct fs_client *c, const char *name)
-{
-	assert_int_equal(mkdirat(c->folder_fd, name, 0755), 0);
-}
 
 /* Files 0 .. n-1 in `folder`. */
 static void host_files(struct fs_client *c, const char *folder, unsigned n)
@@ -25,14 +20,6 @@ static void host_files(struct fs_client *c, const char *folder, unsigned n)
 		snprintf(name, sizeof name, "%s/%u", folder, i);
 		assert_int_equal(mknodat(c->folder_fd, name, S_IFREG | 0644, 0), 0);
 	}
-}
-
-static uint64_t look(struct fs_client *c, uint64_t parent, const char *name)
-{
-	uint64_t node;
-
-	assert_int_equal(fs_lookup(c, parent, name, &node, NULL), 0);
-	return node;
 }
 
 /* How often each of the names 0 .. MANY-1 was there, and how many others. */

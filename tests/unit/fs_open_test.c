@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* fs_open_test.c - OPEN, CREATE, TMPFILE, RELEASE, FLUSH: what is opened, how, and what never is. */
-#include "tests/unit/fs_client.h"
+#include "tests/unit/fs_look.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #define ROUNDS 3000
-
-static struct stat host_stat(struct fs_client *client, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(client->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		fail_msg("%s: %s", name, strerror(errno));
-	return st;
-}
 
 /* Flags of the host's descriptor. */
 static int host_flags(struct fs_client *client, uint64_t fh)
@@ -56,7 +47,6 @@ static void create_makes_and_opens_and_respects_excl(void **state)
 	fs_end(&client);
 }
 
-/* The guest's kernel asked nobody whether its user may open what it thought was not there. */
 /* Writes to such a file wait for the disk, so the loop must know it. */
 static void what_is_open_for_synchronous_writes_says_so(void **state)
 {
@@ -72,9 +62,20 @@ static void what_is_open_for_synchronous_writes_says_so(void **state)
 	assert_true(fcntl(handle->fd, F_GETFL) & O_DSYNC);
 	handle_put(client.share, handle);
 	assert_int_equal(fs_release(&client, node, fh), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const int flag = i ? O_SYNC : O_DSYNC;
+
+		assert_int_equal(fs_open(&client, node, O_RDWR | flag, &fh), 0);
+		assert_int_equal(handle_get(client.share, fh, HANDLE_FILE, &handle), 0);
+		assert_int_equal(handle->flags & (O_SYNC | O_DSYNC), flag); /* O_SYNC has the bit of O_DSYNC, too */
+		assert_int_equal(fcntl(handle->fd, F_GETFL) & (O_SYNC | O_DSYNC), flag);
+		handle_put(client.share, handle);
+		assert_int_equal(fs_release(&client, node, fh), 0);
+	}
 	fs_end(&client);
 }
 
+/* The guest's kernel asked nobody whether its user may open what it thought was not there. */
 static void create_opens_nothing_that_was_there(void **state)
 {
 	static const int flags[] = { O_RDONLY, O_RDWR, O_WRONLY | O_TRUNC, O_RDONLY | O_TRUNC };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* fs_tree_test.c - what changes directories: made, moved and removed as asked, and never outside the share. */
-#include "tests/unit/fs_client.h"
+#include "tests/unit/fs_look.h"
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -9,15 +9,6 @@
 #include "core/base/path.h"
 
 #define ROUNDS 3000
-
-static struct stat host_stat(struct fs_client *client, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(client->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		fail_msg("%s: %s", name, strerror(errno));
-	return st;
-}
 
 static void all_kinds_are_made_as_they_are_on_the_host(void **state)
 {

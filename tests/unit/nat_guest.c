@@ -2,7 +2,6 @@
 /* nat_guest.c - see nat_guest.h; the host is nat_host.c. */
 #include "tests/unit/nat_guest.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "plugins/net-nat/timeout.h"
 #include "plugins/net/checksum.h"
+#include "tests/unit/descriptors.h"
 #include "tests/unit/nat_host.h"
 
 #define TURNS_MAX 200000u
@@ -45,18 +45,6 @@ static void sync_guest(struct nat_guest *guest)
 	memcpy(guest->error, host->error, sizeof guest->error);
 	memcpy(guest->logged, host->logged, sizeof guest->logged);
 	guest->broken = host->broken;
-}
-
-static unsigned count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static uint64_t real_ms(void)
@@ -148,7 +136,7 @@ int nat_try(struct nat_guest *guest, const char *options)
 	assert_non_null(side);
 	memset(guest, 0, sizeof *guest);
 	side->guest = guest;
-	side->descriptors = count_descriptors();
+	side->descriptors = open_descriptors();
 	side->host.set_ahead = set_ahead;
 	side->host.before_turn = drive;
 	guest->host = &side->host;
@@ -186,7 +174,7 @@ void nat_end(struct nat_guest *guest)
 
 	nat_host_reset(&side->host, memory_free, NULL);
 	nat_host_end(&side->host);
-	left = count_descriptors();
+	left = open_descriptors();
 	if (left != side->descriptors)
 		fail_msg("%u descriptors before, %u now", side->descriptors, left);
 	free(side);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/iovec_copy.h"
 #include "tests/unit/nat_host.h"
 
 #define WATCHES_MAX 64u
@@ -180,36 +181,14 @@ static bool host_queue_wait(struct capsa_device *dev, unsigned queue)
 	return false;
 }
 
-static size_t copy(const struct iovec *iov, unsigned n, size_t offset, void *to, const void *from, size_t len)
-{
-	size_t done = 0;
-
-	for (unsigned i = 0; i < n && done < len; i++) {
-		size_t here = iov[i].iov_len;
-
-		if (offset >= here) {
-			offset -= here;
-			continue;
-		}
-		here = here - offset < len - done ? here - offset : len - done;
-		if (to)
-			memcpy((char *)to + done, (char *)iov[i].iov_base + offset, here);
-		else
-			memcpy((char *)iov[i].iov_base + offset, (const char *)from + done, here);
-		done += here;
-		offset = 0;
-	}
-	return done;
-}
-
 static size_t host_request_read(const struct capsa_request *req, size_t offset, void *to, size_t len)
 {
-	return copy(req->readable, req->n_readable, offset, to, NULL, len);
+	return iovec_copy(req->readable, req->n_readable, offset, to, NULL, len);
 }
 
 static size_t host_request_write(const struct capsa_request *req, size_t offset, const void *from, size_t len)
 {
-	return copy(req->writable, req->n_writable, offset, NULL, from, len);
+	return iovec_copy(req->writable, req->n_writable, offset, NULL, from, len);
 }
 
 static int host_config_set(struct capsa_device *dev, size_t offset, const void *data, size_t len, bool tell)

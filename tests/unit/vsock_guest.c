@@ -2,7 +2,6 @@
 /* vsock_guest.c - see vsock_guest.h. */
 #include "tests/unit/vsock_guest.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,18 +318,6 @@ ssize_t host_read(int fd, void *to, size_t len)
 	if (n < 0 && errno != EAGAIN)
 		fail_msg("recv: %s", strerror(errno));
 	return n;
-}
-
-unsigned open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n - 3; /* ., .., the folder itself */
 }
 
 static struct {

@@ -84,8 +84,6 @@ int host_accept(int listener);
 int host_connect(const char *name, int type);
 /* Reads what is there, at most `len`; -1: nothing, 0: the end. */
 ssize_t host_read(int fd, void *to, size_t len);
-/* Descriptors of the process. */
-unsigned open_descriptors(void);
 uint64_t counter_of(const char *name);
 
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/base/path.h"
+#include "tests/unit/descriptors.h"
 #include "tests/unit/vsock_guest.h"
 
 #define OP(name) VIRTIO_VSOCK_OP_##name

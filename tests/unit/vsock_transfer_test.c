@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/descriptors.h"
 #include "tests/unit/vsock_guest.h"
 
 #define STREAM VIRTIO_VSOCK_TYPE_STREAM
