@@ -1,0 +1,402 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Both ends of nat-peers.sh: a server that misbehaves, and the programs in the guest that bear it.
+
+    nat-peer.py serve              says "ready" when all ports below listen, serves until it is killed
+    nat-peer.py CASE ADDRESS [..]  one of the functions near_CASE() below; status 0: it went as its name says
+
+What is sent is always the same endless text, so that the receiver knows what must come. The end without a shell, far,
+does what is awkward when the near end tells it to, by a word on a connection of its own: nothing here waits for time to
+pass, except to find that nothing moves.
+"""
+import asyncio
+import collections
+import contextlib
+import errno
+import random
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+
+WORDS, LATE, DRIBBLE, HALF, RESET, DEAF, STREAM = range(7000, 7007)
+PIECE = 1 << 16
+TEXT = random.Random(4711).randbytes((1 << 20) + 17)  # no multiple of a segment, so misplaced bytes show
+TEXT += TEXT[:PIECE]
+PERIOD = len(TEXT) - PIECE
+DRIBBLED = 2000
+HALF_FIRST, HALF_REST = 100_000, 4 << 20
+STILL = 0.5       # seconds without a byte: it has stalled
+PATIENCE = 60
+
+
+def text(offset, size):
+    at = offset % PERIOD
+    return memoryview(TEXT)[at:at + min(size, PIECE)]
+
+
+class Reader:
+    """What arrived, compared as it comes."""
+
+    def __init__(self):
+        self.got, self.good = 0, True
+
+    def take(self, data):
+        data = memoryview(data)
+        while data:
+            n = min(len(data), PIECE)
+            self.good = self.good and data[:n] == text(self.got, n)
+            self.got += n
+            data = data[n:]
+
+    def __str__(self):
+        return f"{self.got} {'good' if self.good else 'BAD'}"
+
+
+def abort(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+# ---- far ----
+
+class Far:
+    def __init__(self):
+        self.loop = asyncio.get_running_loop()
+        self.told = collections.defaultdict(asyncio.Queue)    # by the near end: "go CASE N"
+        self.results = collections.defaultdict(asyncio.Queue)  # for it: "report CASE"
+
+    async def receive(self, connection, reader):
+        while data := await self.loop.sock_recv(connection, PIECE * 4):
+            reader.take(data)
+
+    async def send(self, connection, size, stop=lambda: False):
+        sent = 0
+        while sent < size and not stop():
+            piece = text(sent, size - sent)
+            await self.loop.sock_sendall(connection, piece)
+            sent += len(piece)
+
+    async def words(self, connection):
+        word, case, number = (await self.loop.sock_recv(connection, 100)).decode().split()
+        if word == "go":
+            self.told[case].put_nowait(int(number))
+            answer = "gone"
+        else:
+            answer = await self.results[case].get()
+        await self.loop.sock_sendall(connection, answer.encode())
+
+    async def dribble(self, connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader = Reader()
+        receiving = asyncio.create_task(self.receive(connection, reader))
+        for i in range(DRIBBLED):
+            await self.loop.sock_sendall(connection, text(i, 1))
+            await asyncio.sleep(0)
+        connection.shutdown(socket.SHUT_WR)
+        await receiving
+        self.results["dribble"].put_nowait(str(reader))
+
+    async def half(self, connection):
+        await self.send(connection, HALF_FIRST)
+        connection.shutdown(socket.SHUT_WR)
+        reader = Reader()
+        await self.receive(connection, reader)
+        self.results["half"].put_nowait(str(reader))
+
+    async def reset(self, connection):
+        """r: resets while the near end receives, s: while it sends; n: the near end does."""
+        how = await self.loop.sock_recv(connection, 1)
+        if how == b"r":
+            await self.send(connection, PIECE)
+            await self.told["reset"].get()
+        elif how == b"s":
+            for _ in range(4):
+                await self.loop.sock_recv(connection, PIECE)
+        else:
+            try:
+                await self.receive(connection, Reader())
+                self.results["reset"].put_nowait("ended")
+            except ConnectionResetError:
+                self.results["reset"].put_nowait("reset")
+        abort(connection)
+
+    async def deaf(self, connection):
+        await self.told["deaf"].get()
+        reader = Reader()
+        await self.receive(connection, reader)
+        self.results["deaf"].put_nowait(str(reader))
+
+    async def stream(self, connection):
+        """u: takes all, then tells what it got; d: sends until it is told that this is enough."""
+        if await self.loop.sock_recv(connection, 1) == b"u":
+            reader = Reader()
+            await self.receive(connection, reader)
+            await self.loop.sock_sendall(connection, str(reader).encode())
+            return
+        enough = asyncio.create_task(self.loop.sock_recv(connection, 1))
+        await self.send(connection, 1 << 62, enough.done)
+        connection.shutdown(socket.SHUT_WR)
+        await enough
+
+    def listen(self, port, backlog):
+        listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)
+        listener.setblocking(False)
+        return listener
+
+    async def serve(self, port, handle):
+        async def serve_one(connection):
+            with connection:
+                with contextlib.suppress(ConnectionError):
+                    await handle(connection)
+
+        listener, tasks = self.listen(port, 128), set()
+        while True:
+            connection, _ = await self.loop.sock_accept(listener)
+            task = asyncio.create_task(serve_one(connection))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def serve_late(self):
+        """Accepts nobody, and has place for one, until it is told to serve so many."""
+        listener = self.listen(LATE, 0)
+        while number := await self.told["late"].get():
+            for _ in range(number):
+                connection, _ = await self.loop.sock_accept(listener)
+                with connection:
+                    await self.loop.sock_sendall(connection, await self.loop.sock_recv(connection, 100))
+
+    async def run(self):
+        servers = [self.serve_late()]
+        for port, handle in ((WORDS, self.words), (DRIBBLE, self.dribble), (HALF, self.half), (RESET, self.reset),
+                             (DEAF, self.deaf), (STREAM, self.stream)):
+            servers.append(self.serve(port, handle))
+        servers = [asyncio.create_task(server) for server in servers]
+        await asyncio.sleep(0)  # all listen
+        print("ready", flush=True)
+        await asyncio.gather(*servers)
+
+
+# ---- near ----
+
+def connect(address, port):
+    return socket.create_connection((address, port), PATIENCE)
+
+
+def tell(address, word, case, number=1):
+    with connect(address, WORDS) as connection:
+        connection.sendall(f"{word} {case} {number}".encode())
+        return connection.recv(100).decode()
+
+
+def must(what, expected):
+    if what != expected:
+        sys.exit(f"{what!r}, not {expected!r}")
+
+
+def receive(connection):
+    reader = Reader()
+    while data := connection.recv(PIECE * 4):
+        reader.take(data)
+    return str(reader)
+
+
+def send(connection, size):
+    sent = 0
+    while sent < size:
+        piece = text(sent, size - sent)
+        connection.sendall(piece)
+        sent += len(piece)
+
+
+def moves(connection, event, seconds=PATIENCE):
+    poll = select.poll()
+    poll.register(connection, event)
+    return bool(poll.poll(seconds * 1000))
+
+
+def near_late(address):
+    """Some wait to be accepted, at least one for its place in the backlog; all are served in the end."""
+    connections, waiting = [], None
+    while not waiting:
+        if len(connections) == 8:
+            sys.exit("the backlog is never full")
+        connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        connections.append(connection)
+        connection.setblocking(False)
+        must(connection.connect_ex((address, LATE)), errno.EINPROGRESS)
+        if moves(connection, select.POLLOUT, STILL):
+            must(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
+        else:
+            waiting = connection
+    must(tell(address, "go", "late", len(connections)), "gone")
+    for i, connection in enumerate(connections):
+        connection.settimeout(PATIENCE)
+        must(moves(connection, select.POLLOUT), True)
+        connection.sendall(b"number %d" % i)
+        must(connection.recv(100), b"number %d" % i)
+        must(connection.recv(100), b"")
+        connection.close()
+    print(len(connections), "connections, the last had to wait")
+
+
+def near_dribble(address):
+    def dribble():
+        for i in range(DRIBBLED):
+            connection.sendall(text(i, 1))
+        connection.shutdown(socket.SHUT_WR)
+
+    with connect(address, DRIBBLE) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sending = threading.Thread(target=dribble)
+        sending.start()
+        must(receive(connection), f"{DRIBBLED} good")
+        sending.join()
+    must(tell(address, "report", "dribble"), f"{DRIBBLED} good")
+
+
+def near_half(address):
+    with connect(address, HALF) as connection:
+        must(receive(connection), f"{HALF_FIRST} good")
+        send(connection, HALF_REST)
+    must(tell(address, "report", "half"), f"{HALF_REST} good")
+
+
+def near_reset(address):
+    with connect(address, RESET) as connection:
+        connection.sendall(b"r")
+        reader = Reader()
+        while reader.got < PIECE:
+            reader.take(connection.recv(PIECE))
+        must(tell(address, "go", "reset"), "gone")
+        try:
+            sys.exit(f"no reset while it receives: {connection.recv(1)}")
+        except ConnectionResetError:
+            must(str(reader), f"{PIECE} good")
+    with connect(address, RESET) as connection:
+        connection.sendall(b"s")
+        try:
+            send(connection, 1 << 30)
+            sys.exit("no reset while it sends")
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    connection = connect(address, RESET)
+    connection.sendall(b"n")
+    send(connection, PIECE)
+    abort(connection)
+    must(tell(address, "report", "reset"), "reset")
+
+
+def near_deaf(address):
+    size, sent, stalled = 48 << 20, 0, 0
+    with connect(address, DEAF) as connection:
+        connection.setblocking(False)
+        while sent < size:
+            if not moves(connection, select.POLLOUT, PATIENCE if stalled else STILL):
+                must(stalled, 0)
+                stalled = sent
+                must(tell(address, "go", "deaf"), "gone")
+                continue
+            with contextlib.suppress(BlockingIOError):
+                sent += connection.send(text(sent, size - sent))
+    if not stalled:
+        sys.exit("it never stalled")
+    must(tell(address, "report", "deaf"), f"{size} good")
+    print("stalled at", stalled)
+
+
+def near_connect(address, port, expected, seconds):
+    """Ends like that, an error's name or "ok" or "-": has not ended, within so many seconds."""
+    begin, said = time.monotonic(), "ok"
+    try:
+        socket.create_connection((address, int(port)), float(seconds)).close()
+    except TimeoutError as error:
+        said = errno.errorcode[error.errno] if error.errno else "-"
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+    print(address, said, f"{time.monotonic() - begin:.3f} s")
+    must(said in expected.split("|"), True)
+
+
+def near_datagram(address, port, expected):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(PATIENCE)
+        s.connect((address, int(port)))
+        s.send(b"x")
+        try:
+            sys.exit(f"an answer: {s.recv(100)}")
+        except OSError as error:
+            print(address, error)
+            must(errno.errorcode.get(error.errno, "-"), expected)
+
+
+class Progress:
+    """Says "moves" after the first 16 MiB, "stalled", "moves again", and is over after another 16."""
+
+    def __init__(self):
+        self.at, self.stalled = 0, None
+        self.said = False
+
+    def is_over(self):
+        return self.stalled is not None and self.at >= self.stalled + (16 << 20)
+
+    def add(self, n):
+        if self.at == self.stalled:
+            print("moves again", flush=True)
+        self.at += n
+        if self.at >= 16 << 20 and not self.said:
+            self.said = True
+            print("moves", flush=True)
+
+    def wait(self, connection, event):
+        if moves(connection, event, STILL):
+            return True
+        if self.said and self.stalled is None:
+            self.stalled = self.at
+            print("stalled", flush=True)
+        return moves(connection, event)
+
+
+def near_stream_up(address):
+    progress = Progress()
+    with connect(address, STREAM) as connection:
+        connection.sendall(b"u")
+        connection.setblocking(False)
+        while not progress.is_over() and progress.wait(connection, select.POLLOUT):
+            with contextlib.suppress(BlockingIOError):
+                progress.add(connection.send(text(progress.at, PIECE)))
+        must(progress.is_over(), True)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(PATIENCE)
+        must(connection.recv(100).decode(), f"{progress.at} good")
+
+
+def near_stream_down(address):
+    progress, reader, told = Progress(), Reader(), False
+    with connect(address, STREAM) as connection:
+        connection.sendall(b"d")
+        while progress.wait(connection, select.POLLIN):
+            data = connection.recv(PIECE * 4)
+            if not data:
+                break
+            progress.add(len(data))
+            reader.take(data)
+            if progress.is_over() and not told:
+                told = True
+                connection.sendall(b"e")
+    must(told, True)
+    must(str(reader), f"{progress.at} good")
+
+
+async def serve():
+    await Far().run()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        asyncio.run(serve())
+    else:
+        globals()["near_" + sys.argv[1].replace("-", "_")](*sys.argv[2:])
+        print(sys.argv[1], "done", flush=True)
