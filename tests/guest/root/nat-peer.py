@@ -28,6 +28,7 @@ TEXT += TEXT[:PIECE]
 PERIOD = len(TEXT) - PIECE
 DRIBBLED = 2000
 HALF_FIRST, HALF_REST = 100_000, 4 << 20
+IP_RECVERR, IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 STILL = 0.5       # seconds without a byte: it has stalled
 PATIENCE = 60
 
@@ -321,7 +322,12 @@ def near_connect(address, port, expected, seconds):
 
 
 def near_datagram(address, port, expected):
+    """Is answered by that error; without RECVERR only a closed port would be told (udp(7))."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        if ":" in address:
+            s.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        else:
+            s.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         s.settimeout(PATIENCE)
         s.connect((address, int(port)))
         s.send(b"x")

@@ -23,6 +23,11 @@ far() {
 	nsenter --net="/proc/$far_pid/ns/net" -- "$@"
 }
 
+# In the background, as the job that the end of the test ends.
+far_server() {
+	exec nsenter --net="/proc/$far_pid/ns/net" -- "$@"
+}
+
 # set_value FILE VALUE: of /proc/sys/net, here
 set_value() {
 	echo "$2" >"/proc/sys/net/$1"
@@ -86,10 +91,10 @@ start_servers() {
 			server { listen 80; listen [::]:80; root $work/www; location /up/ { dav_methods PUT; } }
 		}
 	END
-	far nginx -c "$work/nginx.conf" 2>"$work/nginx.log" &
-	far iperf3 -s >"$work/iperf3.log" 2>&1 &
-	far dropbear -F -E -r "$work/host.key" -p 22 -P "$work/dropbear.pid" 2>"$work/dropbear.log" &
-	far python3 "$peer" serve >"$work/peer.log" 2>&1 &
+	far_server nginx -c "$work/nginx.conf" 2>"$work/nginx.log" &
+	far_server iperf3 -s >"$work/iperf3.log" 2>&1 &
+	far_server dropbear -F -E -r "$work/host.key" -p 22 -P "$work/dropbear.pid" 2>"$work/dropbear.log" &
+	far_server python3 "$peer" serve >"$work/peer.log" 2>&1 &
 	pid=$! wait_for_line "$work/peer.log" '^ready' && wait_until far_listens 80 && wait_until far_listens 5201 && wait_until far_listens 22
 }
 
@@ -160,14 +165,13 @@ fetches() {
 	end_tap
 }
 
-# Each line of the answers: status, and whether a connection had to be made.
+# Each line of the answers: status, bytes, and whether a connection had to be made.
 many_requests() {
 	begin_tap || return
 	for host in $far4 "[$far6]"; do
-		in_guest curl -sS --parallel --parallel-max 20 -w '%{stderr}%{http_code} %{num_connects}\n' "http://$host/page?[1-200]" \
-			>"$work/pages.txt" 2>"$work/answers.txt" || return
-		[ "$(grep -cx 'a page' "$work/pages.txt")" = 200 ] && [ "$(grep -c '^200 ' "$work/answers.txt")" = 200 ] || return
-		[ "$(grep -c ' 0$' "$work/answers.txt")" -ge 150 ] || return
+		in_guest curl -sS --parallel --parallel-max 20 -o /dev/null -w '%{http_code} %{size_download} %{num_connects}\n' "http://$host/page?[1-200]" \
+			>"$work/answers.txt" || return
+		[ "$(grep -c '^200 7 ' "$work/answers.txt")" = 200 ] && [ "$(grep -c ' 0$' "$work/answers.txt")" -ge 150 ] || return
 	done
 	end_tap
 }
@@ -196,19 +200,20 @@ ssh_out() {
 	end_tap
 }
 
+# listening_port ADDRESS: $port, the one that is open there
 listening_port() {
-	port=$(ss -Hltn src "$1" | sed -n "s/.*[]0-9]:\([0-9]*\) .*/\1/p")
+	port=$(ss -Hltn | awk -v a="$1" '{ gsub(/[][]/, "", $4); n = match($4, /:[0-9]+$/) } substr($4, 1, n - 1) == a { print substr($4, n + 1) }')
 	[ -n "$port" ]
 }
 
 ssh_in() {
 	local server host port
 	begin_tap --options 'forward = [ "tcp:127.0.0.1:0:22", "tcp:[::1]:0:22" ];' || return
-	in_guest dropbear -F -E -r "$work/host.key" -p 22 -P "$work/dropbear2.pid" 2>"$work/dropbear2.log" &
+	nsenter --net="$inside" -- dropbear -F -E -r "$work/host.key" -p 22 -P "$work/dropbear2.pid" 2>"$work/dropbear2.log" &
 	server=$!
 	wait_until in_guest sh -c 'ss -Hltn "sport = :22" | grep -q .' || return
 	for host in 127.0.0.1 ::1; do
-		listening_port "$host" && ssh_moves dbclient -y -y -i "$work/user.key" -p "$port" root@$host || return
+		listening_port $host && ssh_moves dbclient -y -y -i "$work/user.key" -p "$port" root@$host || return
 	done
 	kill $server
 	end_tap
@@ -237,7 +242,7 @@ refused() {
 # No route behind, a filter behind, nobody there on the cable.
 unreachable() {
 	begin_tap || return
-	in_guest "$peer" connect 198.51.100.2 80 EHOSTUNREACH 5 && in_guest "$peer" connect 2001:db8:1::2 80 EHOSTUNREACH 5 &&
+	in_guest "$peer" connect 198.51.100.2 80 EHOSTUNREACH 5 && in_guest "$peer" connect 2001:db8:1::2 80 'EHOSTUNREACH|ENETUNREACH' 5 &&
 		in_guest "$peer" connect 198.51.100.3 80 'EHOSTUNREACH|EACCES' 5 && in_guest "$peer" connect 2001:db8:1::3 80 'EHOSTUNREACH|EACCES' 5 &&
 		in_guest "$peer" connect 203.0.113.99 80 EHOSTUNREACH 5 && in_guest "$peer" connect 2001:db8::99 80 EHOSTUNREACH 5 &&
 		end_tap
