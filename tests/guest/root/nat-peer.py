@@ -3,7 +3,7 @@
 """Both ends of nat-peers.sh: a server that misbehaves, and the programs in the guest that bear it.
 
     nat-peer.py serve              says "ready" when all ports below listen, serves until it is killed
-    nat-peer.py CASE ADDRESS [..]  one of the functions near_CASE() below; status 0: it went as its name says
+    nat-peer.py CASE [ARGUMENT]..  one of the functions near_CASE() below; status 0: it went as its name says
 
 What is sent is always the same endless text, so that the receiver knows what must come. The end without a shell, far,
 does what is awkward when the near end tells it to, by a word on a connection of its own: nothing here waits for time to
@@ -336,6 +336,15 @@ def near_datagram(address, port, expected):
         except OSError as error:
             print(address, error)
             must(errno.errorcode.get(error.errno, "-"), expected)
+
+
+def near_text(size):
+    """Writes so much of it."""
+    sent = 0
+    while sent < int(size):
+        sent += sys.stdout.buffer.write(text(sent, int(size) - sent))
+    sys.stdout.flush()
+    sys.exit()
 
 
 class Progress:
