@@ -7,25 +7,20 @@
 
 What is sent is always the same endless text, so that the receiver knows what must come. The end without a shell, far,
 does what is awkward when the near end tells it to, by a word on a connection of its own: nothing here waits for time to
-pass, except to find that nothing moves.
+pass, except to find that nothing moves. Few modules are imported, because an emulator takes its time for each.
 """
-import asyncio
-import collections
-import contextlib
 import errno
-import random
 import select
 import socket
 import struct
 import sys
-import threading
 import time
 
 WORDS, LATE, DRIBBLE, HALF, RESET, DEAF, STREAM = range(7000, 7007)
 PIECE = 1 << 16
-TEXT = random.Random(4711).randbytes((1 << 20) + 17)  # no multiple of a segment, so misplaced bytes show
-TEXT += TEXT[:PIECE]
-PERIOD = len(TEXT) - PIECE
+PERIOD = (1 << 18) + 24  # no multiple of a segment, so misplaced bytes show
+TEXT = b"".join(b"%08x" % (i * 2654435761 & 0xffffffff) for i in range((PERIOD + PIECE) // 8))
+TEXT = TEXT[:PERIOD] + TEXT[:PIECE]
 DRIBBLED = 2000
 HALF_FIRST, HALF_REST = 100_000, 4 << 20
 IP_RECVERR, IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
@@ -35,7 +30,7 @@ PATIENCE = 60
 
 def text(offset, size):
     at = offset % PERIOD
-    return memoryview(TEXT)[at:at + min(size, PIECE)]
+    return TEXT[at:at + min(size, PIECE)]
 
 
 class Reader:
@@ -45,12 +40,10 @@ class Reader:
         self.got, self.good = 0, True
 
     def take(self, data):
-        data = memoryview(data)
-        while data:
-            n = min(len(data), PIECE)
-            self.good = self.good and data[:n] == text(self.got, n)
-            self.got += n
-            data = data[n:]
+        for at in range(0, len(data), PIECE):
+            piece = data[at:at + PIECE]
+            self.good = self.good and piece == text(self.got, len(piece))
+            self.got += len(piece)
 
     def __str__(self):
         return f"{self.got} {'good' if self.good else 'BAD'}"
@@ -61,123 +54,123 @@ def abort(connection):
     connection.close()
 
 
-# ---- far ----
+def receive(connection):
+    """To its end: how much, and whether it was good."""
+    reader = Reader()
+    while data := connection.recv(PIECE * 4):
+        reader.take(data)
+    return str(reader)
+
+
+def send(connection, size, stop=lambda: False):
+    sent = 0
+    while sent < size and not stop():
+        piece = text(sent, size - sent)
+        connection.sendall(piece)
+        sent += len(piece)
+
+
+def dribble(connection):
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for i in range(DRIBBLED):
+        connection.sendall(text(i, 1))
+    connection.shutdown(socket.SHUT_WR)
+
+
+# ---- far: a thread for each connection ----
 
 class Far:
     def __init__(self):
-        self.loop = asyncio.get_running_loop()
-        self.told = collections.defaultdict(asyncio.Queue)    # by the near end: "go CASE N"
-        self.results = collections.defaultdict(asyncio.Queue)  # for it: "report CASE"
+        import queue
+        import threading
+        self.thread = threading.Thread
+        cases = ("late", "dribble", "half", "reset", "deaf")
+        self.told = {case: queue.Queue() for case in cases}     # by the near end: "go CASE N"
+        self.results = {case: queue.Queue() for case in cases}  # for it: "report CASE"
 
-    async def receive(self, connection, reader):
-        while data := await self.loop.sock_recv(connection, PIECE * 4):
-            reader.take(data)
+    def begin(self, function, *words):
+        thread = self.thread(target=function, args=words, daemon=True)
+        thread.start()
+        return thread
 
-    async def send(self, connection, size, stop=lambda: False):
-        sent = 0
-        while sent < size and not stop():
-            piece = text(sent, size - sent)
-            await self.loop.sock_sendall(connection, piece)
-            sent += len(piece)
-
-    async def words(self, connection):
-        word, case, number = (await self.loop.sock_recv(connection, 100)).decode().split()
+    def words(self, connection):
+        word, case, number = connection.recv(100).decode().split()
         if word == "go":
-            self.told[case].put_nowait(int(number))
+            self.told[case].put(int(number))
             answer = "gone"
         else:
-            answer = await self.results[case].get()
-        await self.loop.sock_sendall(connection, answer.encode())
+            answer = self.results[case].get()
+        connection.sendall(answer.encode())
 
-    async def dribble(self, connection):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reader = Reader()
-        receiving = asyncio.create_task(self.receive(connection, reader))
-        for i in range(DRIBBLED):
-            await self.loop.sock_sendall(connection, text(i, 1))
-            await asyncio.sleep(0)
+    def dribble(self, connection):
+        dribbling = self.begin(dribble, connection)
+        self.results["dribble"].put(receive(connection))
+        dribbling.join()
+
+    def half(self, connection):
+        send(connection, HALF_FIRST)
         connection.shutdown(socket.SHUT_WR)
-        await receiving
-        self.results["dribble"].put_nowait(str(reader))
+        self.results["half"].put(receive(connection))
 
-    async def half(self, connection):
-        await self.send(connection, HALF_FIRST)
-        connection.shutdown(socket.SHUT_WR)
-        reader = Reader()
-        await self.receive(connection, reader)
-        self.results["half"].put_nowait(str(reader))
-
-    async def reset(self, connection):
+    def reset(self, connection):
         """r: resets while the near end receives, s: while it sends; n: the near end does."""
-        how = await self.loop.sock_recv(connection, 1)
+        how = connection.recv(1)
         if how == b"r":
-            await self.send(connection, PIECE)
-            await self.told["reset"].get()
+            send(connection, PIECE)
+            self.told["reset"].get()
         elif how == b"s":
             for _ in range(4):
-                await self.loop.sock_recv(connection, PIECE)
+                connection.recv(PIECE)
         else:
             try:
-                await self.receive(connection, Reader())
-                self.results["reset"].put_nowait("ended")
+                self.results["reset"].put(receive(connection))
             except ConnectionResetError:
-                self.results["reset"].put_nowait("reset")
+                self.results["reset"].put("reset")
         abort(connection)
 
-    async def deaf(self, connection):
-        await self.told["deaf"].get()
-        reader = Reader()
-        await self.receive(connection, reader)
-        self.results["deaf"].put_nowait(str(reader))
+    def deaf(self, connection):
+        self.told["deaf"].get()
+        self.results["deaf"].put(receive(connection))
 
-    async def stream(self, connection):
+    def stream(self, connection):
         """u: takes all, then tells what it got; d: sends until it is told that this is enough."""
-        if await self.loop.sock_recv(connection, 1) == b"u":
-            reader = Reader()
-            await self.receive(connection, reader)
-            await self.loop.sock_sendall(connection, str(reader).encode())
+        if connection.recv(1) == b"u":
+            connection.sendall(receive(connection).encode())
             return
-        enough = asyncio.create_task(self.loop.sock_recv(connection, 1))
-        await self.send(connection, 1 << 62, enough.done)
+        enough = self.begin(connection.recv, 1)
+        send(connection, 1 << 62, lambda: not enough.is_alive())
         connection.shutdown(socket.SHUT_WR)
-        await enough
 
     def listen(self, port, backlog):
-        listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)
-        listener.setblocking(False)
-        return listener
+        return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)
 
-    async def serve(self, port, handle):
-        async def serve_one(connection):
-            with connection:
-                with contextlib.suppress(ConnectionError):
-                    await handle(connection)
+    def serve_one(self, handle, connection):
+        with connection:
+            try:
+                handle(connection)
+            except ConnectionError as error:
+                print(handle.__name__, error, flush=True)
 
-        listener, tasks = self.listen(port, 128), set()
+    def serve(self, listener, handle):
         while True:
-            connection, _ = await self.loop.sock_accept(listener)
-            task = asyncio.create_task(serve_one(connection))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            connection, _ = listener.accept()
+            self.begin(self.serve_one, handle, connection)
 
-    async def serve_late(self):
+    def serve_late(self, listener):
         """Accepts nobody, and has place for one, until it is told to serve so many."""
-        listener = self.listen(LATE, 0)
-        while number := await self.told["late"].get():
+        while number := self.told["late"].get():
             for _ in range(number):
-                connection, _ = await self.loop.sock_accept(listener)
+                connection, _ = listener.accept()
                 with connection:
-                    await self.loop.sock_sendall(connection, await self.loop.sock_recv(connection, 100))
+                    connection.sendall(connection.recv(100))
 
-    async def run(self):
-        servers = [self.serve_late()]
+    def run(self):
         for port, handle in ((WORDS, self.words), (DRIBBLE, self.dribble), (HALF, self.half), (RESET, self.reset),
                              (DEAF, self.deaf), (STREAM, self.stream)):
-            servers.append(self.serve(port, handle))
-        servers = [asyncio.create_task(server) for server in servers]
-        await asyncio.sleep(0)  # all listen
+            self.begin(self.serve, self.listen(port, 128), handle)
+        late = self.listen(LATE, 0)
         print("ready", flush=True)
-        await asyncio.gather(*servers)
+        self.serve_late(late)
 
 
 # ---- near ----
@@ -195,21 +188,6 @@ def tell(address, word, case, number=1):
 def must(what, expected):
     if what != expected:
         sys.exit(f"{what!r}, not {expected!r}")
-
-
-def receive(connection):
-    reader = Reader()
-    while data := connection.recv(PIECE * 4):
-        reader.take(data)
-    return str(reader)
-
-
-def send(connection, size):
-    sent = 0
-    while sent < size:
-        piece = text(sent, size - sent)
-        connection.sendall(piece)
-        sent += len(piece)
 
 
 def moves(connection, event, seconds=PATIENCE):
@@ -244,14 +222,9 @@ def near_late(address):
 
 
 def near_dribble(address):
-    def dribble():
-        for i in range(DRIBBLED):
-            connection.sendall(text(i, 1))
-        connection.shutdown(socket.SHUT_WR)
-
+    import threading
     with connect(address, DRIBBLE) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sending = threading.Thread(target=dribble)
+        sending = threading.Thread(target=dribble, args=(connection,))
         sending.start()
         must(receive(connection), f"{DRIBBLED} good")
         sending.join()
@@ -300,8 +273,7 @@ def near_deaf(address):
                 stalled = sent
                 must(tell(address, "go", "deaf"), "gone")
                 continue
-            with contextlib.suppress(BlockingIOError):
-                sent += connection.send(text(sent, size - sent))
+            sent += connection.send(text(sent, size - sent))
     if not stalled:
         sys.exit("it never stalled")
     must(tell(address, "report", "deaf"), f"{size} good")
@@ -347,6 +319,25 @@ def near_text(size):
     sys.exit()
 
 
+def near_transfer(address, size):
+    """So much each way, or a little more, compared."""
+    size, told = int(size), False
+    with connect(address, STREAM) as connection:
+        connection.sendall(b"u")
+        send(connection, size)
+        connection.shutdown(socket.SHUT_WR)
+        must(connection.recv(100).decode(), f"{size} good")
+    with connect(address, STREAM) as connection:
+        connection.sendall(b"d")
+        reader = Reader()
+        while data := connection.recv(PIECE * 4):
+            reader.take(data)
+            if reader.got >= size and not told:
+                told = True
+                connection.sendall(b"e")
+    must(told and reader.good, True)
+
+
 class Progress:
     """Says "moves" after the first 16 MiB, "stalled", "moves again", and is over after another 16."""
 
@@ -380,8 +371,7 @@ def near_stream_up(address):
         connection.sendall(b"u")
         connection.setblocking(False)
         while not progress.is_over() and progress.wait(connection, select.POLLOUT):
-            with contextlib.suppress(BlockingIOError):
-                progress.add(connection.send(text(progress.at, PIECE)))
+            progress.add(connection.send(text(progress.at, PIECE)))
         must(progress.is_over(), True)
         connection.shutdown(socket.SHUT_WR)
         connection.settimeout(PATIENCE)
@@ -405,13 +395,9 @@ def near_stream_down(address):
     must(str(reader), f"{progress.at} good")
 
 
-async def serve():
-    await Far().run()
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
-        asyncio.run(serve())
+        Far().run()
     else:
         globals()["near_" + sys.argv[1].replace("-", "_")](*sys.argv[2:])
         print(sys.argv[1], "done", flush=True)

@@ -11,8 +11,7 @@ fi
 . "$(dirname "$(dirname "$(realpath "$0")")")/lib.sh"
 
 nat_tap=$build/tests/bench/nat-tap
-peer=$tests/root/nat-peer.py
-transfer=$tests/root/nat-transfer.py
+peer=(python3 -IS "$tests/root/nat-peer.py")
 far4=203.0.113.80 far6=2001:db8::80
 behind4=198.51.100.80 behind6=2001:db8:1::80
 much=$((64 << 20))
@@ -80,7 +79,7 @@ make_account() {
 }
 
 start_servers() {
-	mkdir -p "$work/www/up" "$work/nginx" && python3 "$peer" text $much >"$work/www/file" && head -c $((8 << 20)) "$work/www/file" >"$work/some" || return
+	mkdir -p "$work/www/up" "$work/nginx" && "${peer[@]}" text $much >"$work/www/file" && head -c $((8 << 20)) "$work/www/file" >"$work/some" || return
 	echo "a page" >"$work/www/page"
 	cat >"$work/nginx.conf" <<-END
 		daemon off; master_process off; worker_processes 1; pid $work/nginx/pid; error_log stderr crit;
@@ -94,7 +93,7 @@ start_servers() {
 	far_server nginx -c "$work/nginx.conf" 2>"$work/nginx.log" &
 	far_server iperf3 -s >"$work/iperf3.log" 2>&1 &
 	far_server dropbear -F -E -r "$work/host.key" -p 22 -P "$work/dropbear.pid" 2>"$work/dropbear.log" &
-	far_server python3 "$peer" serve >"$work/peer.log" 2>&1 &
+	far_server "${peer[@]}" serve >"$work/peer.log" 2>&1 &
 	pid=$! wait_for_line "$work/peer.log" '^ready' && wait_until far_listens 80 && wait_until far_listens 5201 && wait_until far_listens 22
 }
 
@@ -144,7 +143,7 @@ in_guest() {
 
 # both_families CASE: of nat-peer.py
 both_families() {
-	begin_tap && in_guest "$peer" "$1" $far4 && in_guest "$peer" "$1" $far6 && end_tap
+	begin_tap && in_guest "${peer[@]}" "$1" $far4 && in_guest "${peer[@]}" "$1" $far6 && end_tap
 }
 
 # ---- programs ----
@@ -233,7 +232,7 @@ throughput() {
 refused() {
 	begin_tap || return
 	for host in $far4 $far6; do
-		in_guest "$peer" connect $host 9 ECONNREFUSED 5 && in_guest "$peer" datagram $host 9 ECONNREFUSED || return
+		in_guest "${peer[@]}" connect $host 9 ECONNREFUSED 5 && in_guest "${peer[@]}" datagram $host 9 ECONNREFUSED || return
 	done
 	end_tap_at_once
 }
@@ -241,18 +240,18 @@ refused() {
 # No route behind, a filter behind, nobody there on the cable.
 unreachable() {
 	begin_tap || return
-	in_guest "$peer" connect 198.51.100.2 80 EHOSTUNREACH 5 && in_guest "$peer" connect 2001:db8:1::2 80 'EHOSTUNREACH|ENETUNREACH' 5 &&
-		in_guest "$peer" connect 198.51.100.3 80 'EHOSTUNREACH|EACCES' 5 && in_guest "$peer" connect 2001:db8:1::3 80 'EHOSTUNREACH|EACCES' 5 &&
-		in_guest "$peer" connect 203.0.113.99 80 EHOSTUNREACH 5 && in_guest "$peer" connect 2001:db8::99 80 EHOSTUNREACH 5 &&
+	in_guest "${peer[@]}" connect 198.51.100.2 80 EHOSTUNREACH 5 && in_guest "${peer[@]}" connect 2001:db8:1::2 80 'EHOSTUNREACH|ENETUNREACH' 5 &&
+		in_guest "${peer[@]}" connect 198.51.100.3 80 'EHOSTUNREACH|EACCES' 5 && in_guest "${peer[@]}" connect 2001:db8:1::3 80 'EHOSTUNREACH|EACCES' 5 &&
+		in_guest "${peer[@]}" connect 203.0.113.99 80 EHOSTUNREACH 5 && in_guest "${peer[@]}" connect 2001:db8::99 80 EHOSTUNREACH 5 &&
 		end_tap
 }
 
 # of_black_holes EXPECTED SECONDS: nat-peer.py's connect, of both families at once
 of_black_holes() {
 	local other
-	in_guest "$peer" connect 2001:db8:1::1 80 "$@" &
+	in_guest "${peer[@]}" connect 2001:db8:1::1 80 "$@" &
 	other=$!
-	in_guest "$peer" connect 198.51.100.1 80 "$@" && wait $other
+	in_guest "${peer[@]}" connect 198.51.100.1 80 "$@" && wait $other
 }
 
 # The guest gives up after one second, this host's kernel after three.
@@ -267,28 +266,17 @@ black_hole_is_told() {
 
 # ---- a network that misbehaves ----
 
-# transfers ADDRESS: 64 MiB each way, compared
-transfers() {
-	local port server
-	rm -f "$work/port.txt"
-	far "$transfer" serve $much "$1" >"$work/port.txt" &
-	server=$!
-	wait_for_line "$work/port.txt" . || return
-	port=$(cat "$work/port.txt")
-	in_guest "$transfer" up "$1" "$port" $much && in_guest "$transfer" down "$1" "$port" $much && wait $server
-}
-
 have_netem() {
 	modprobe -q sch_netem
 	tc qdisc add dev near0 root netem limit 1000 2>/dev/null && tc qdisc del dev near0 root
 }
 
-# through ADDRESS NETEM...: transfers while both ends of the cable do that
+# through ADDRESS NETEM...: 64 MiB each way while both ends of the cable do that
 through() {
 	local address=$1 status
 	shift
 	begin_tap && tc qdisc add dev near0 root netem limit 10000 "$@" && far tc qdisc add dev far0 root netem limit 10000 "$@" || return
-	transfers "$address"
+	in_guest "${peer[@]}" transfer "$address" $much
 	status=$?
 	{
 		tc -s qdisc show dev near0
@@ -317,7 +305,7 @@ cable_out_and_in() {
 	local tap streaming
 	begin_tap || return
 	tap=$pid
-	in_guest "$peer" "stream-$1" "$2" >"$work/stream.txt" 2>&1 &
+	in_guest "${peer[@]}" "stream-$1" "$2" >"$work/stream.txt" 2>&1 &
 	streaming=$!
 	pid=$streaming wait_for_line "$work/stream.txt" '^moves' && ip link set near0 down && pid=$streaming wait_for_line "$work/stream.txt" '^stalled' || return
 	ip link set near0 up && restore_routes && wait $streaming || return
@@ -331,20 +319,20 @@ restore_routes() {
 }
 
 no_route_and_back() {
-	begin_tap && in_guest "$peer" connect $behind4 80 ok 5 && in_guest "$peer" connect $behind6 80 ok 5 || return
+	begin_tap && in_guest "${peer[@]}" connect $behind4 80 ok 5 && in_guest "${peer[@]}" connect $behind6 80 ok 5 || return
 	ip route del default && ip -6 route del default || return
-	in_guest "$peer" connect $behind4 80 'ENETUNREACH|EHOSTUNREACH' 5 && in_guest "$peer" connect $behind6 80 'ENETUNREACH|EHOSTUNREACH' 5 &&
-		in_guest "$peer" datagram $behind4 9 ENETUNREACH || return
+	in_guest "${peer[@]}" connect $behind4 80 'ENETUNREACH|EHOSTUNREACH' 5 && in_guest "${peer[@]}" connect $behind6 80 'ENETUNREACH|EHOSTUNREACH' 5 &&
+		in_guest "${peer[@]}" datagram $behind4 9 ENETUNREACH || return
 	restore_routes
-	in_guest "$peer" connect $behind4 80 ok 5 && in_guest "$peer" connect $behind6 80 ok 5 && in_guest "$peer" datagram $behind4 9 ECONNREFUSED && end_tap_at_once
+	in_guest "${peer[@]}" connect $behind4 80 ok 5 && in_guest "${peer[@]}" connect $behind6 80 ok 5 && in_guest "${peer[@]}" datagram $behind4 9 ECONNREFUSED && end_tap_at_once
 }
 
 no_address_and_back() {
 	begin_tap || return
-	ip address flush dev near0
-	in_guest "$peer" connect $far4 80 'ENETUNREACH|EHOSTUNREACH' 5 && in_guest "$peer" connect $far6 80 'ENETUNREACH|EHOSTUNREACH' 5 || return
+	ip address flush dev near0 && ip -6 route flush dev near0 || return # IPv6 would try without an address
+	in_guest "${peer[@]}" connect $far4 80 'ENETUNREACH|EHOSTUNREACH' 5 && in_guest "${peer[@]}" connect $far6 80 'ENETUNREACH|EHOSTUNREACH' 5 || return
 	ip address add 203.0.113.7/24 dev near0 && ip address add 2001:db8::7/64 dev near0 nodad && restore_routes || return
-	in_guest "$peer" connect $far4 80 ok 5 && in_guest "$peer" connect $far6 80 ok 5 && in_guest "$peer" connect $behind4 80 ok 5 && end_tap
+	in_guest "${peer[@]}" connect $far4 80 ok 5 && in_guest "${peer[@]}" connect $far6 80 ok 5 && in_guest "${peer[@]}" connect $behind4 80 ok 5 && end_tap
 }
 
 [ -x "$nat_tap" ] || make -s -C "$build" tests/bench/nat-tap || exit

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Moves bytes through a connection and compares their checksums; the far and the near end of nat-tap.sh,
-and of nat-peers.sh.
+"""Moves bytes through a connection and compares their checksums; the far and the near end of nat-tap.sh.
 
-    nat-transfer.py serve BYTES [ADDRESS]     listens there (loopback), prints its port, serves one connection of each direction
+    nat-transfer.py serve BYTES          listens on loopback, prints its port, serves one connection of each direction
     nat-transfer.py up|down ADDRESS PORT BYTES
 
 The first byte of a connection says the direction: u (the client sends) or d. The sender ends its half, the receiver
@@ -54,8 +53,8 @@ def read_exactly(connection, size):
     return data
 
 
-def serve(size, address="127.0.0.1"):
-    listener = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+def serve(size):
+    listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(PATIENCE)
     print(listener.getsockname()[1], flush=True)
     for _ in range(2):
@@ -71,7 +70,7 @@ def serve(size, address="127.0.0.1"):
 
 def main():
     if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]), *sys.argv[3:])
+        serve(int(sys.argv[2]))
         return 0
     direction, address, port, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     with socket.create_connection((address, port), PATIENCE) as connection:
