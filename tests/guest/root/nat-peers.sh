@@ -340,7 +340,7 @@ if [ ! -e /dev/net/tun ]; then
 	skip "net-nat with peers" "no /dev/net/tun"
 	finish
 fi
-PATH=$PATH:/usr/sbin:/sbin
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH # python3 may be a wrapper of a user's elsewhere, which an emulator takes its time for
 for program in nginx curl iperf3 dropbear dbclient; do
 	if ! command -v $program >/dev/null; then
 		skip "net-nat with peers" "no $program"
