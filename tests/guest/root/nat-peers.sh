@@ -375,7 +375,7 @@ set_value ipv4/tcp_syn_retries 6
 through_netem "64 MiB each way through 1 % of loss" through_loss $far4 loss 1%
 through_netem "64 MiB each way through 50 ms" through $far6 delay 50ms
 through_netem "64 MiB each way in another order" through $far4 delay 5ms reorder 75% 50%
-through_netem "64 MiB each way through 1 % of loss, 20 ms and another order, IPv6" through_loss $far6 loss 1% delay 20ms 5ms
+through_netem "64 MiB each way through 1 % of loss, some ms and another order, IPv6" through_loss $far6 loss 1% delay 2ms 1ms
 check "the cable is out for a while: what the guest sends goes on" cable_out_and_in up $far4
 check "... and what it receives" cable_out_and_in down $far4
 check "... and by IPv6" cable_out_and_in up $far6
