@@ -418,7 +418,7 @@ static void test_text_that_found_no_room_is_kept(void **state)
 	case_end(&c);
 }
 
-/* A segment that comes again is answered at once, in one batch with text that uses the window up: it opens all the same. */
+/* One that comes again is answered at once, in a batch with text that uses the window up: it opens all the same. */
 static void test_window_opens_where_segments_come_again(void **state)
 {
 	uint64_t edge;
