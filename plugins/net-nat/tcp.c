@@ -67,6 +67,21 @@ void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list)
 		TAILQ_INSERT_TAIL(&tcp->lists[list], f, link);
 }
 
+/*
+ * The window, by what the socket has room for now. Text has been taken since it was looked at last, but the
+ * acknowledgement of that may have gone already, with the edge as it was: at once, or with data.
+ */
+static void offer(struct tcp_flow *f)
+{
+	const uint32_t edge = f->receive_edge;
+
+	if (!tcp_state_takes_data(tcp_flow_state(f)))
+		return;
+	tcp_receive_offer(f);
+	if (f->receive_edge != edge)
+		f->ack_due = true;
+}
+
 bool tcp_flow_go(struct tcp_flow *f)
 {
 	if (f->reset_due)
@@ -79,8 +94,7 @@ bool tcp_flow_go(struct tcp_flow *f)
 		return true;
 	}
 	unacked_settle(&f->unacked, f->flow.source.fd);
-	if (f->ack_due)
-		tcp_receive_offer(f);
+	offer(f);
 	if (!tcp_transmit(f))
 		return false;
 	if (f->ack_due && tcp_receive_acknowledge(f) == -EAGAIN)

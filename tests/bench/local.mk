@@ -2,7 +2,7 @@
 # Benches that are programs: built when they are asked for (make tests/bench/fs-ring), never installed.
 if HAVE_CMOCKA
 EXTRA_PROGRAMS += tests/bench/fs-ring
-# tests/guest/root/nat-tap.sh runs it.
+# tests/guest/root/nat-tap.sh and nat-peers.sh run it.
 check_PROGRAMS += tests/bench/nat-tap
 endif
 tests_bench_fs_ring_SOURCES = tests/bench/fs-ring.c \

@@ -418,6 +418,31 @@ static void test_text_that_found_no_room_is_kept(void **state)
 	case_end(&c);
 }
 
+/* One that comes again is answered at once, in a batch with text that uses the window up: it opens all the same. */
+static void test_window_opens_where_segments_come_again(void **state)
+{
+	uint64_t edge;
+
+	(void)state;
+	EACH_VARIANT(v)
+	{
+		case_connect(&c, v);
+		tcp_guest_send(&c.t, 1); /* the window of the SYN+ACK is less, as it has no scale */
+		tcp_guest_settle(&c.t);
+		edge = c.t.peer_window;
+		while (c.t.sent < edge + 10000) {
+			tcp_guest_send(&c.t, 1200);
+			tcp_guest_segment(&c.t, TH_ACK, 0, 100);
+			tcp_guest_settle(&c.t);
+			case_read(&c);
+			assert_int_equal(c.t.sent, c.t.wanted);
+			assert_true(c.t.peer_window > c.t.sent);
+		}
+		case_until(&c, all_at_peer);
+		case_end(&c);
+	}
+}
+
 static void test_no_window_scale_where_the_guest_has_none(void **state)
 {
 	(void)state;
@@ -732,6 +757,7 @@ int main(void)
 		cmocka_unit_test(test_window_that_shrinks_is_obeyed),
 		cmocka_unit_test(test_peer_that_does_not_read_closes_the_window),
 		cmocka_unit_test(test_text_that_found_no_room_is_kept),
+		cmocka_unit_test(test_window_opens_where_segments_come_again),
 		cmocka_unit_test(test_no_window_scale_where_the_guest_has_none),
 		cmocka_unit_test(test_every_mss_works),
 		cmocka_unit_test(test_no_receive_buffers_only_delay),
