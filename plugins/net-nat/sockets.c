@@ -93,8 +93,8 @@ static void on_again(void *ctx)
 	unsigned n = 0;
 
 	sockets->batch.begin(sockets->ctx);
-	TAILQ_FOREACH(source, &sockets->waiting, link)
-	n += n < BATCH;
+	for (source = TAILQ_FIRST(&sockets->waiting); source && n < BATCH; source = TAILQ_NEXT(source, link))
+		n++;
 	while (n-- && (source = TAILQ_FIRST(&sockets->waiting))) {
 		const uint32_t events = source->again_events;
 
