@@ -21,6 +21,8 @@
  * takes: "flows N sockets N info_us N". SIGTERM ends it; with --counters it says how long that took for the flows that
  * there were, too: "reset_us N".
  *
+ * --small-pages: no transparent huge pages, so that what is resident is what is in use.
+ *
  * LOSS: --lose, --duplicate and --reorder (held back until three others have passed, or 20 ms) take percents and work
  * on whole frames of both directions, or of one: --towards guest|plugin. Segmentation makes frames of 64 KiB, so
  * --no-gso is meant to go with them. The same --seed loses the same frames of a direction.
@@ -498,7 +500,7 @@ static void usage(int status)
 	fprintf(status ? stderr : stdout,
 	        "usage: nat-tap [--namespace PATH] [--interface NAME] [--options TEXT] [--mtu BYTES] [--setup]\n"
 	        "               [--no-csum] [--no-gso] [--buffer BYTES] [--lose PERCENT] [--duplicate PERCENT]\n"
-	        "               [--reorder PERCENT] [--towards guest|plugin] [--seed N] [--counters]\n");
+	        "               [--reorder PERCENT] [--towards guest|plugin] [--seed N] [--counters] [--small-pages]\n");
 	exit(status);
 }
 
@@ -519,6 +521,7 @@ int main(int argc, char **argv)
 		TOWARDS,
 		SEED,
 		COUNTERS,
+		SMALL_PAGES,
 		HELP
 	};
 	static const struct option options[] = {
@@ -536,6 +539,7 @@ int main(int argc, char **argv)
 		{ "towards", required_argument, NULL, TOWARDS },
 		{ "seed", required_argument, NULL, SEED },
 		{ "counters", no_argument, NULL, COUNTERS },
+		{ "small-pages", no_argument, NULL, SMALL_PAGES },
 		{ "help", no_argument, NULL, HELP },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -594,6 +598,10 @@ int main(int argc, char **argv)
 			break;
 		case COUNTERS:
 			counters = true;
+			break;
+		case SMALL_PAGES:
+			if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+				err(1, "PR_SET_THP_DISABLE");
 			break;
 		default:
 			usage(option == HELP || option == 'h' ? 0 : 2);

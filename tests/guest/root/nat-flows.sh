@@ -24,7 +24,7 @@ server=
 
 # The plugin keeps an eighth of the descriptors back. What cannot be raised stays as it is.
 raise_limits() {
-	local need=$((wanted + wanted / 7 + 100))
+	local need=$(((wanted + 200) * 8 / 7))
 	[ "$(cat /proc/sys/fs/nr_open)" -ge $need ] || sysctl -qw fs.nr_open=$need
 	[ "$(cat /proc/sys/fs/file-max)" -ge $((4 * need)) ] || sysctl -qw fs.file-max=$((4 * need))
 	ulimit -n $need || ulimit -n "$(ulimit -Hn)"
@@ -53,11 +53,16 @@ set_up_host() {
 
 # begin FLOWS: server, plugin and its guest
 begin() {
+	local left
+	for left in $plugin $server; do # of a test that failed
+		kill -KILL "$left"
+		wait "$left"
+	done
 	"$nat_flows" serve $port >"$work/server.txt" 2>&1 &
 	server=$!
 	pid=$server
 	wait_for_line "$work/server.txt" '^ready' || return
-	"$nat_tap" --setup --counters --options "max_flows = $1; $allowed" >"$work/tap.txt" 2>"$work/messages.txt" &
+	"$nat_tap" --setup --counters --small-pages --options "max_flows = $1; $allowed" >"$work/tap.txt" 2>"$work/messages.txt" &
 	plugin=$!
 	pid=$plugin
 	wait_for_line "$work/tap.txt" '^ready' || return
@@ -91,6 +96,8 @@ end() {
 	kill -TERM "$plugin" && wait "$plugin" && ! grep . "$work/messages.txt" || return
 	kill -TERM "$server"
 	wait "$server"
+	plugin=
+	server=
 	[ "$(counted malformed)" = 0 ] && [ "$(counted flows_refused)" = 0 ]
 }
 
@@ -183,7 +190,9 @@ ended_by_reset() {
 	echo "all ended in $(counted reset_us) us"
 }
 
-make -s -C "$build" tests/bench/nat-tap tests/bench/nat-flows || exit
+for program in nat-tap nat-flows; do
+	[ -x "$build/tests/bench/$program" ] || make -s -C "$build" "tests/bench/$program" || exit
+done
 if [ ! -e /dev/net/tun ]; then
 	skip "very many connections" "no /dev/net/tun"
 	finish
