@@ -100,7 +100,7 @@ static void note_length(struct udp_receiver *receiver, size_t len)
 }
 
 /* Behind the others, or in its place where it stands there already. */
-static void wait(struct udp *udp, struct udp_receiver *receiver, unsigned pair)
+static void await_room(struct udp *udp, struct udp_receiver *receiver, unsigned pair)
 {
 	if (receiver->waiting && receiver->pair == pair)
 		return;
@@ -117,7 +117,7 @@ int udp_receive(struct udp *udp, struct udp_receiver *receiver, unsigned pair)
 	int n;
 
 	if (!room) {
-		wait(udp, receiver, nic_receive_pair(udp->nat->nic, pair));
+		await_room(udp, receiver, nic_receive_pair(udp->nat->nic, pair));
 		return 0;
 	}
 	prepare(udp, room);
