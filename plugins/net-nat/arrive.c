@@ -270,6 +270,11 @@ void nat_room(void *ctx, unsigned pair)
 {
 	struct nat *nat = ctx;
 
+	/* Either may take all there is. */
+	nat->udp_is_first = !nat->udp_is_first;
+	if (nat->udp_is_first)
+		udp_room(nat, pair);
 	tcp_room(nat, pair);
-	udp_room(nat, pair);
+	if (!nat->udp_is_first)
+		udp_room(nat, pair);
 }

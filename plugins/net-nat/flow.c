@@ -4,7 +4,9 @@
  *
  * THEORY OF OPERATION. Chains, as many as there are flows or more: the table doubles when it is full and halves when
  * seven of eight chains are empty, so that what a flood took comes back. Every flow has its hash with it, so moving is
- * a walk along the list of all. Where there is no memory to grow, chains get longer and nothing else happens.
+ * a walk along the list of all. Where there is no memory to grow, chains get longer and nothing else happens. A large
+ * table that halves has lost seven eighths of its flows: then the allocator is asked to give pages back to the kernel,
+ * as anything that stands behind them would keep them from it for as long as the machine runs.
  *
  * A flow that is denied is not in the table: its next packet is judged again. So that it does not write its line again,
  * the last DENIALS of them are remembered by their hash. All lines together are not more than LINES_A_SECOND.
@@ -14,6 +16,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +30,7 @@
 #include "plugins/net-nat/udp.h"
 
 #define CHAINS_MIN 64u
+#define CHAINS_MANY 8192u    /* what as many flows leave behind is worth to be given back */
 #define DENIALS 1024u        /* a power of two */
 #define DENIAL_MEMORY 60000u /* ms */
 #define LINES_A_SECOND 20u
@@ -136,6 +142,19 @@ static void resize(struct flows *flows, size_t n_chains)
 	flows->n_chains = n_chains;
 }
 
+static void shrink(struct flows *flows)
+{
+	const bool many = flows->n_chains >= CHAINS_MANY;
+
+	resize(flows, flows->n_chains / 2);
+#ifdef __GLIBC__
+	if (many)
+		malloc_trim(0);
+#else
+	(void)many;
+#endif
+}
+
 int flows_insert(struct flows *flows, struct flow *flow)
 {
 	struct flow **chain;
@@ -179,7 +198,7 @@ void flows_remove(struct flows *flows, struct flow *flow)
 	LIST_REMOVE(flow, all);
 	settle(flows, flow);
 	if (--flows->n < flows->n_chains / 8 && flows->n_chains > CHAINS_MIN)
-		resize(flows, flows->n_chains / 2);
+		shrink(flows);
 	forwards_resume(flows->nat->forwards);
 }
 

@@ -192,3 +192,15 @@ endif
 tests_unit_nat_dns_message_test_SOURCES = tests/unit/nat_dns_message_test.c
 tests_unit_nat_dns_message_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_dns_message_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Who waits for room; and very many.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_turns_test tests/unit/nat_many_test
+TESTS += tests/unit/nat_turns_test tests/unit/nat_many_test
+endif
+tests_unit_nat_many_test_SOURCES = tests/unit/nat_many_test.c
+tests_unit_nat_many_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_many_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_turns_test_SOURCES = tests/unit/nat_turns_test.c $(NAT_TCP_CASE)
+tests_unit_nat_turns_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_turns_test_LDADD = $(NET_NAT_TEST_WITH)

@@ -176,11 +176,24 @@ static int realize(void *self, struct capsa_setup *setup)
 	return 0;
 }
 
+/* Who asks for so many learns now that there will not be. */
+static void check_limit(const struct nat *nat)
+{
+	const struct options *o = &nat->options;
+	const unsigned most = sockets_most(nat->sockets);
+
+	if (o->has_max_flows && o->max_flows > most)
+		nat->host->log(nat->dev, CAPSA_LOG_WARNING,
+		               "max_flows = %u: there are descriptors for %u; raise the limit (ulimit -Hn %lu)",
+		               o->max_flows, most, sockets_limit_for(o->max_flows));
+}
+
 static int start(void *self)
 {
 	struct nat *nat = self;
 	int rc = forwards_start(nat->forwards);
 
+	check_limit(nat);
 	if (rc)
 		nat->host->error(nat->dev, "published ports: %s", strerror(-rc));
 	return rc ? -1 : 0;

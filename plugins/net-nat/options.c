@@ -409,6 +409,7 @@ int options_read(struct options *options, const struct capsa_value *values, size
 		.hosts_file = values[KEY_HOSTS_FILE].boolean,
 		.policy = is_given(&values[KEY_POLICY]) ? &values[KEY_POLICY] : NULL,
 		.max_flows = (unsigned)values[KEY_MAX_FLOWS].integer,
+		.has_max_flows = !values[KEY_MAX_FLOWS].from_default,
 	};
 	rc = read_mac(&cause, &values[KEY_MAC], options);
 	rc = rc ? rc : read_subnets(&cause, values, options);

@@ -39,6 +39,7 @@ struct options {
 	const struct capsa_value *policy; /* `policy` (CAPSA_KEY_LIVE): GROUP; NULL: the default one (policy.h) */
 	bool link;                        /* `link` (CAPSA_KEY_LIVE): the cable is in; default true */
 	unsigned max_flows;               /* `max_flows`: default 16384 */
+	bool has_max_flows;
 	uint64_t rate_in,
 		rate_out; /* `rate = { in = "10M"; out = "1M"; }`: bytes/s to and from the guest; 0: no limit */
 };

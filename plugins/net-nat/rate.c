@@ -35,7 +35,8 @@ static void resume_in(struct timeout *timeout)
 {
 	struct nat *nat = ((struct bucket *)timeout)->rate->nat;
 
-	tcp_resume(nat);
+	if (tcp_resume(nat))
+		(void)timeout_set(nat->timeouts, timeout, 1);
 	udp_resume(nat);
 	nic_flush(nat->nic);
 }

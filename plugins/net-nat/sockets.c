@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define BATCH 64u
-#define DESCRIPTORS_WANTED 1048576u
+#define DESCRIPTORS_WANTED (1u << 21) /* max_flows at most, and what is kept back */
 
 struct sockets {
 	const struct capsa_host *host;
@@ -39,9 +39,21 @@ struct sockets {
 /* RLIMIT_NOFILE is the process', so how many networks there are in it is the process' affair, too. */
 static atomic_uint networks;
 
+unsigned sockets_most(const struct sockets *sockets)
+{
+	return sockets->limit / atomic_load_explicit(&networks, memory_order_relaxed);
+}
+
+unsigned long sockets_limit_for(unsigned n)
+{
+	const unsigned long all = (unsigned long)n * atomic_load_explicit(&networks, memory_order_relaxed);
+
+	return all + (all + 6) / 7;
+}
+
 static bool may_open(const struct sockets *sockets)
 {
-	return sockets->count < sockets->limit / atomic_load_explicit(&networks, memory_order_relaxed);
+	return sockets->count < sockets_most(sockets);
 }
 
 /* As much as the hard limit allows. */
@@ -93,8 +105,8 @@ static void on_again(void *ctx)
 	unsigned n = 0;
 
 	sockets->batch.begin(sockets->ctx);
-	TAILQ_FOREACH(source, &sockets->waiting, link)
-	n += n < BATCH;
+	for (source = TAILQ_FIRST(&sockets->waiting); source && n < BATCH; source = TAILQ_NEXT(source, link))
+		n++;
 	while (n-- && (source = TAILQ_FIRST(&sockets->waiting))) {
 		const uint32_t events = source->again_events;
 

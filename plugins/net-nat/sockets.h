@@ -54,5 +54,8 @@ int sockets_adopt(struct sockets *sockets, int fd);
 /* Calls ready(source, events) again behind the others: the handler has used its budget. */
 void sockets_again(struct sockets *sockets, struct socket_source *source, uint32_t events);
 unsigned sockets_count(const struct sockets *sockets);
+/* How many there may be now; and which hard limit of the process (RLIMIT_NOFILE) there may be `n` with. */
+unsigned sockets_most(const struct sockets *sockets);
+unsigned long sockets_limit_for(unsigned n);
 
 #endif

@@ -30,6 +30,7 @@
 #include "plugins/net-nat/tcp-unacked.h"
 
 #define TCP_BUDGET (1u << 20)      /* bytes to the guest on one connection before others have their turn */
+#define TCP_TURNS 64u              /* connections out of a line before other handlers have theirs */
 #define TCP_WINDOW_MOST (4u << 20) /* bytes offered to the guest at most */
 #define TCP_KEPT_MOST (64u << 20)  /* bytes of the guest's that are kept for all connections */
 #define TCP_SCALE 7u               /* of windows that we offer (RFC 7323): 64 KiB << 7 */
@@ -47,9 +48,9 @@
 enum tcp_list {
 	TCP_LIST_NONE,
 	TCP_LIST_DIRTY,  /* for the end of the batch */
-	TCP_LIST_ROOM,   /* for receive buffers of the guest's */
 	TCP_LIST_TOKENS, /* for rate.h */
-	TCP_LISTS,
+	TCP_LIST_ROOM,   /* for receive buffers of the guest's: a line for each pair, from here on */
+	TCP_LISTS = TCP_LIST_ROOM + NIC_PAIRS_MAX,
 };
 
 enum tcp_timer { TCP_TIMER_NONE, TCP_TIMER_RETRANSMIT, TCP_TIMER_PROBE, TCP_TIMER_KEEPALIVE };
@@ -79,7 +80,7 @@ struct tcp_flow {
 	uint16_t mss;                                     /* of segments to the guest */
 	uint8_t guest_scale, scale;                       /* shifts of its windows and ours */
 	uint8_t state;                                    /* enum tcp_state */
-	uint8_t list;                                     /* enum tcp_list */
+	uint8_t list;                                     /* enum tcp_list; TCP_LIST_ROOM + pair */
 	uint8_t timer;                                    /* enum tcp_timer: what the time-out is set for */
 	uint8_t duplicates;                               /* acknowledgements that said nothing new */
 	uint8_t retries;
@@ -127,7 +128,7 @@ static inline int32_t sequence_from(uint32_t a, uint32_t b)
 
 /* Follows the event; asserts that it is legal. */
 void tcp_flow_event(struct tcp_flow *f, enum tcp_event event);
-/* Stands in that line from now on, in no other. */
+/* Stands in that line from now on, behind the others, and in no other; in its place where it stands there already. */
 void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list);
 /* Does what is due: data, FIN, acknowledgement, RST. False: ended. */
 bool tcp_flow_go(struct tcp_flow *f);

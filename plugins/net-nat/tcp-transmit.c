@@ -217,7 +217,10 @@ bool tcp_transmit(struct tcp_flow *f)
 			tcp_flow_enlist(f, TCP_LIST_TOKENS);
 			break;
 		}
-		len = send_data(f, in_flight(f), want, false, &drained);
+		/* Who waits is the first to know that there is room again: nobody comes before. */
+		len = nic_is_short(nat_of(f)->nic, f->flow.pair)
+			      ? NO_ROOM
+			      : send_data(f, in_flight(f), want, false, &drained);
 		if (len == NO_ROOM) {
 			tcp_flow_enlist(f, TCP_LIST_ROOM);
 			break;

@@ -5,6 +5,10 @@
  * LINES. A connection to which a segment came stands in the line of the dirty ones until the batch ends: then it sends
  * what its window allows, and one acknowledgement where no data carried it. One that found no receive buffer, or no
  * tokens, stands in the line of those. Nobody is looked for: who stands nowhere has nothing to do.
+ *
+ * TURNS. What a line waits for may come in little pieces, and the line be long. So connections have their turn from the
+ * front, only as long as there is something left, and who had something and wants more stands at the end. The one that
+ * there was too little for stays the first. So a turn costs what it brings, however many wait, and all have theirs.
  */
 #include "plugins/net-nat/tcp.h"
 
@@ -57,14 +61,17 @@ void tcp_flow_event(struct tcp_flow *f, enum tcp_event event)
 void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list)
 {
 	struct tcp *tcp = tcp_of(f);
+	unsigned line = list;
 
-	if (f->list == list)
+	if (list == TCP_LIST_ROOM)
+		line += nic_receive_pair(tcp->nat->nic, f->flow.pair);
+	if (f->list == line)
 		return;
 	if (f->list != TCP_LIST_NONE)
 		TAILQ_REMOVE(&tcp->lists[f->list], f, link);
-	f->list = (uint8_t)list;
-	if (list != TCP_LIST_NONE)
-		TAILQ_INSERT_TAIL(&tcp->lists[list], f, link);
+	f->list = (uint8_t)line;
+	if (line != TCP_LIST_NONE)
+		TAILQ_INSERT_TAIL(&tcp->lists[line], f, link);
 }
 
 /*
@@ -116,7 +123,11 @@ static void take(struct tcp_flow *f, const struct nic_frame *frame, const struct
 {
 	bool go_on = true;
 
-	f->flow.pair = frame->pair;
+	if (f->flow.pair != frame->pair) {
+		f->flow.pair = frame->pair;
+		if (f->list >= TCP_LIST_ROOM) /* it may be another pair's line now */
+			tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	}
 	if (f->state == TCP_STATE_CLOSED) {
 		tcp_end_arrive(f, segment);
 		return;
@@ -152,13 +163,13 @@ void tcp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 		segment_refuse(nat, frame, packet, &segment);
 }
 
-/* All that stand there now have their turn once. */
-static void serve(struct tcp *tcp, enum tcp_list list)
+void tcp_batch_end(struct nat *nat)
 {
-	struct tcp_flow_list *line = &tcp->lists[list];
+	struct tcp_flow_list *line = &nat->tcp->lists[TCP_LIST_DIRTY];
 	struct tcp_flow *last = TAILQ_LAST(line, tcp_flow_list);
 	bool more = last;
 
+	/* All that stand there now, once: not more than a batch has frames. */
 	while (more) {
 		struct tcp_flow *f = TAILQ_FIRST(line);
 
@@ -170,19 +181,41 @@ static void serve(struct tcp *tcp, enum tcp_list list)
 	}
 }
 
-void tcp_batch_end(struct nat *nat)
+/* The first one's turn. Nothing came of it where it has sent nothing and stands here again. */
+static void turn(struct tcp *tcp, unsigned list)
 {
-	serve(nat->tcp, TCP_LIST_DIRTY);
+	struct tcp_flow_list *line = &tcp->lists[list];
+	struct tcp_flow *f = TAILQ_FIRST(line);
+	const uint32_t sent = f->send_next;
+
+	tcp_flow_enlist(f, TCP_LIST_NONE);
+	if (!tcp_flow_go(f) || f->list != list || f->send_next != sent)
+		return;
+	TAILQ_REMOVE(line, f, link);
+	TAILQ_INSERT_HEAD(line, f, link);
 }
 
-/* Of all pairs: one that still has no room stands in line again. */
 void tcp_room(struct nat *nat, unsigned pair)
 {
-	(void)pair;
-	serve(nat->tcp, TCP_LIST_ROOM);
+	struct tcp_flow_list *line = &nat->tcp->lists[TCP_LIST_ROOM + pair];
+
+	for (unsigned turns = 0; !TAILQ_EMPTY(line) && !nic_is_short(nat->nic, pair); turns++) {
+		if (turns == TCP_TURNS) {
+			nic_room_again(nat->nic, pair);
+			return;
+		}
+		turn(nat->tcp, TCP_LIST_ROOM + pair);
+	}
 }
 
-void tcp_resume(struct nat *nat)
+bool tcp_resume(struct nat *nat)
 {
-	serve(nat->tcp, TCP_LIST_TOKENS);
+	struct tcp_flow_list *line = &nat->tcp->lists[TCP_LIST_TOKENS];
+
+	for (unsigned turns = 0; !TAILQ_EMPTY(line) && rate_has(nat->rate, RATE_IN); turns++) {
+		if (turns == TCP_TURNS)
+			return true;
+		turn(nat->tcp, TCP_LIST_TOKENS);
+	}
+	return false;
 }

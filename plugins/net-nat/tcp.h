@@ -36,8 +36,8 @@ void tcp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 void tcp_batch_end(struct nat *nat);
 /* Receive buffers are there again: flows that waited for them go on. */
 void tcp_room(struct nat *nat, unsigned pair);
-/* Tokens are there again (rate.h). */
-void tcp_resume(struct nat *nat);
+/* Tokens are there again (rate.h). True: it shall be called again, soon, there are more who wait and tokens left. */
+bool tcp_resume(struct nat *nat);
 /*
  * A connection to the guest: `fd` was accepted (sockets_adopt()ed; closed here in every case of failure), `from` is
  * what the guest shall see as peer, port 0: any free one. SYN goes out. 0, or -errno: EMFILE, EADDRINUSE, ENETDOWN.

@@ -4,7 +4,8 @@
  *
  * The heap is an array from 1 on, ordered by `heaped`: the time that the heap knows, never later than `at`. What moves
  * later keeps its place until `heaped` has come, and is then put where `at` says; so a time that is pushed back at each
- * segment costs one store a segment, and one wake-up for each time that it would have been due.
+ * segment costs one store a segment, and one wake-up for each time that it would have been due. The array grows and
+ * shrinks by halves.
  */
 #include "plugins/net-nat/timeout.h"
 
@@ -13,6 +14,7 @@
 #include <time.h>
 
 #define CALLS_A_TURN 256u
+#define MOVES_A_TURN 4096u /* of those that were pushed back */
 #define FIRST_ROOM 64u
 
 struct timeouts {
@@ -61,18 +63,32 @@ static void sift_down(struct timeouts *timeouts, unsigned at, struct timeout *ti
 	place(timeouts, at, timeout);
 }
 
+/* -ENOMEM: it stays as it is. */
+static int set_room(struct timeouts *timeouts, unsigned room)
+{
+	struct timeout **heap = reallocarray(timeouts->heap, room, sizeof *heap);
+
+	if (!heap)
+		return -ENOMEM;
+	timeouts->heap = heap;
+	timeouts->room = room;
+	return 0;
+}
+
 static void take_out(struct timeouts *timeouts, struct timeout *timeout)
 {
 	struct timeout *last = timeouts->heap[timeouts->n--];
 	const unsigned at = timeout->place;
 
 	timeout->place = 0;
-	if (last == timeout)
-		return;
-	if (at > 1 && timeouts->heap[at / 2]->heaped > last->heaped)
-		sift_up(timeouts, at, last);
-	else
-		sift_down(timeouts, at, last);
+	if (last != timeout) {
+		if (at > 1 && timeouts->heap[at / 2]->heaped > last->heaped)
+			sift_up(timeouts, at, last);
+		else
+			sift_down(timeouts, at, last);
+	}
+	if (timeouts->n < timeouts->room / 8 && timeouts->room > FIRST_ROOM)
+		(void)set_room(timeouts, timeouts->room / 2);
 }
 
 /* A timer that comes too early is harmless, so it is not pushed back: only what is earlier is told to the host. */
@@ -93,16 +109,18 @@ static void arm(struct timeouts *timeouts)
 static void on_timer(void *ctx)
 {
 	struct timeouts *timeouts = ctx;
-	unsigned calls = 0;
+	unsigned calls = 0, moves = 0;
 
 	timeouts_refresh(timeouts);
 	timeouts->armed = 0;
 	timeouts->running = true;
 	/* What a call sets is later than now, so it is not reached. */
-	while (timeouts->n && timeouts->heap[1]->heaped <= timeouts->now && calls < CALLS_A_TURN) {
+	while (timeouts->n && timeouts->heap[1]->heaped <= timeouts->now && calls < CALLS_A_TURN &&
+	       moves < MOVES_A_TURN) {
 		struct timeout *first = timeouts->heap[1];
 
 		if (first->at > timeouts->now) {
+			moves++;
 			first->heaped = first->at;
 			sift_down(timeouts, 1, first);
 			continue;
@@ -161,17 +179,9 @@ void timeouts_skip(struct timeouts *timeouts, uint64_t ms)
 
 static int make_room(struct timeouts *timeouts)
 {
-	const unsigned room = timeouts->room ? timeouts->room * 2 : FIRST_ROOM;
-	struct timeout **heap;
-
 	if (timeouts->n + 1 < timeouts->room)
 		return 0;
-	heap = reallocarray(timeouts->heap, room, sizeof *heap);
-	if (!heap)
-		return -ENOMEM;
-	timeouts->heap = heap;
-	timeouts->room = room;
-	return 0;
+	return set_room(timeouts, timeouts->room ? timeouts->room * 2 : FIRST_ROOM);
 }
 
 int timeout_set(struct timeouts *timeouts, struct timeout *timeout, uint64_t ms)

@@ -11,6 +11,7 @@
 
 #define UDP_BATCH 16u              /* datagrams by one recvmmsg(2) */
 #define UDP_BUDGET 64u             /* datagrams of one socket before others have their turn */
+#define UDP_TURNS 64u              /* sockets that waited before other handlers have their turn */
 #define UDP_RECEIVE_ROOM (1 << 20) /* bytes that may wait in a socket, where the kernel allows so many */
 #define UDP_DATAGRAM_MAX 65536u    /* bytes; none is so long */
 
@@ -21,6 +22,7 @@ struct udp_receiver {
 	struct socket_source *source;
 	size_t typical; /* bytes of its datagrams: the longest of late */
 	bool waiting;   /* something may be there, but no room for it */
+	unsigned pair;  /* whose */
 	TAILQ_ENTRY(udp_receiver) link;
 };
 
@@ -53,7 +55,7 @@ struct udp {
 	/* The guest's flows, and those of peers of published ports; those that have been idle longest first. */
 	struct udp_flow_list idle, peers;
 	unsigned n_peers;
-	TAILQ_HEAD(, udp_receiver) waiting;
+	TAILQ_HEAD(, udp_receiver) waiting[NIC_PAIRS_MAX];
 	/* A batch. */
 	struct mmsghdr messages[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];

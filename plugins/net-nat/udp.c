@@ -35,7 +35,8 @@ int udp_new(struct nat *nat, struct udp **out)
 	udp->nat = nat;
 	TAILQ_INIT(&udp->idle);
 	TAILQ_INIT(&udp->peers);
-	TAILQ_INIT(&udp->waiting);
+	for (unsigned pair = 0; pair < NIC_PAIRS_MAX; pair++)
+		TAILQ_INIT(&udp->waiting[pair]);
 	udp->bytes = calloc(UDP_BATCH, sizeof *udp->bytes);
 	if (!udp->bytes) {
 		free(udp);
@@ -98,15 +99,25 @@ static void note_length(struct udp_receiver *receiver, size_t len)
 	receiver->typical = len > faded ? len : faded;
 }
 
+/* Behind the others, or in its place where it stands there already. */
+static void await_room(struct udp *udp, struct udp_receiver *receiver, unsigned pair)
+{
+	if (receiver->waiting && receiver->pair == pair)
+		return;
+	udp_receiver_end(udp, receiver);
+	TAILQ_INSERT_TAIL(&udp->waiting[pair], receiver, link);
+	receiver->pair = pair;
+	receiver->waiting = true;
+}
+
 int udp_receive(struct udp *udp, struct udp_receiver *receiver, unsigned pair)
 {
-	unsigned room = room_for(udp->nat, receiver, pair);
+	/* Who waits is the first to know that there is room again: nobody comes before. */
+	unsigned room = nic_is_short(udp->nat->nic, pair) ? 0 : room_for(udp->nat, receiver, pair);
 	int n;
 
 	if (!room) {
-		if (!receiver->waiting)
-			TAILQ_INSERT_TAIL(&udp->waiting, receiver, link);
-		receiver->waiting = true;
+		await_room(udp, receiver, nic_receive_pair(udp->nat->nic, pair));
 		return 0;
 	}
 	prepare(udp, room);
@@ -123,21 +134,35 @@ int udp_receive(struct udp *udp, struct udp_receiver *receiver, unsigned pair)
 void udp_receiver_end(struct udp *udp, struct udp_receiver *receiver)
 {
 	if (receiver->waiting)
-		TAILQ_REMOVE(&udp->waiting, receiver, link);
+		TAILQ_REMOVE(&udp->waiting[receiver->pair], receiver, link);
 	receiver->waiting = false;
 }
 
+/* For one datagram, however short. */
+static bool has_room(struct nat *nat, unsigned pair)
+{
+	struct nic_slot slot;
+
+	if (nic_is_short(nat->nic, pair) || nic_reserve(nat->nic, pair, 1, 1, &slot) == -EAGAIN)
+		return false;
+	nic_cancel_slot(nat->nic, &slot);
+	return true;
+}
+
+/* From the front, as long as there is room: as in tcp.c. */
 void udp_room(struct nat *nat, unsigned pair)
 {
 	struct udp *udp = nat->udp;
 
-	/* Of all pairs: one that still has no room comes back here. */
-	(void)pair;
-	while (!TAILQ_EMPTY(&udp->waiting)) {
-		struct udp_receiver *receiver = TAILQ_FIRST(&udp->waiting);
+	for (unsigned turns = 0; !TAILQ_EMPTY(&udp->waiting[pair]) && has_room(nat, pair); turns++) {
+		struct udp_receiver *receiver = TAILQ_FIRST(&udp->waiting[pair]);
 
+		if (turns == UDP_TURNS) {
+			nic_room_again(nat->nic, pair);
+			return;
+		}
 		udp_receiver_end(udp, receiver);
-		sockets_again(nat->sockets, receiver->source, EPOLLIN);
+		receiver->source->ready(receiver->source, EPOLLIN);
 	}
 }
 

@@ -34,6 +34,9 @@ static virtio_net_ctrl_ack run(struct nic *nic, const struct capsa_request *requ
 	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > nic->options.pairs)
 		return VIRTIO_NET_ERR;
 	nic->pairs = pairs;
+	/* Nobody makes buffers available on the others any more: who waits for them has those of another pair now. */
+	for (unsigned pair = pairs; pair < nic->options.pairs; pair++)
+		nic_receive_notified(nic, pair);
 	return VIRTIO_NET_OK;
 }
 

@@ -75,14 +75,29 @@ static int fill(struct nic *nic, struct nic_slot *slot, size_t want, size_t leas
 	return full ? -EMSGSIZE : -EAGAIN;
 }
 
+unsigned nic_receive_pair(const struct nic *nic, unsigned pair)
+{
+	return pair < nic->pairs ? pair : pair % nic->pairs;
+}
+
+bool nic_is_short(const struct nic *nic, unsigned pair)
+{
+	return nic->receive[nic_receive_pair(nic, pair)].waiting;
+}
+
+void nic_room_again(struct nic *nic, unsigned pair)
+{
+	nic->receive[pair].waiting = true;
+	nic->host->queue_again(nic->dev, nic_receive_queue(pair));
+}
+
 int nic_reserve(struct nic *nic, unsigned pair, size_t want, size_t least, struct nic_slot *slot)
 {
 	unsigned queue;
 
 	if (!nic->active || !nic->link)
 		return -ENETDOWN;
-	/* The driver may have fewer in use than when the flow began. */
-	slot->pair = pair < nic->pairs ? pair : pair % nic->pairs;
+	slot->pair = nic_receive_pair(nic, pair);
 	queue = nic_receive_queue(slot->pair);
 	/* Where a buffer comes between the look and the wait, one look more finds it. */
 	for (unsigned looks = 0; looks < LOOKS; looks++) {

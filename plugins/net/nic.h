@@ -74,7 +74,7 @@ struct nic_options {
 struct nic_operations {
 	void (*frame)(void *ctx, const struct nic_frame *frame);
 	void (*batch_end)(void *ctx);
-	/* There are receive buffers again on `pair`, which had none. */
+	/* There are receive buffers again on `pair`, which had too few for somebody. */
 	void (*room)(void *ctx, unsigned pair);
 };
 
@@ -125,6 +125,15 @@ void nic_cancel_slot(struct nic *nic, struct nic_slot *slot);
 /* All in one, by copying. As nic_reserve(). `header` NULL: nothing special. */
 int nic_send(struct nic *nic, unsigned pair, const struct virtio_net_hdr_v1 *header, const struct iovec *iov,
              unsigned n);
+/* Where frames of that pair go: the driver may have fewer in use than when a flow began. */
+unsigned nic_receive_pair(const struct nic *nic, unsigned pair);
+/*
+ * Somebody found no room on nic_receive_pair(): room() will come. In room() itself that is so from the first one on who
+ * finds none.
+ */
+bool nic_is_short(const struct nic *nic, unsigned pair);
+/* room() comes once more, in the next turn: for who has used its budget. */
+void nic_room_again(struct nic *nic, unsigned pair);
 /* Makes what was sent visible, and interrupts where the guest wants it. Cheap where nothing was sent. */
 void nic_flush(struct nic *nic);
 

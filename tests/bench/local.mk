@@ -5,6 +5,8 @@ EXTRA_PROGRAMS += tests/bench/fs-ring
 # tests/guest/root/nat-tap.sh and nat-peers.sh run it.
 check_PROGRAMS += tests/bench/nat-tap
 endif
+# tests/guest/root/nat-flows.sh runs it.
+check_PROGRAMS += tests/bench/nat-flows
 tests_bench_fs_ring_SOURCES = tests/bench/fs-ring.c \
 	tests/bench/ring-capsa.c \
 	tests/bench/ring-fuse.c tests/bench/ring-fuse.h \
@@ -19,3 +21,4 @@ CLEANFILES += tests/bench/fs-ring$(EXEEXT)
 tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c
 tests_bench_nat_tap_CFLAGS = $(UNIT_CFLAGS)
 tests_bench_nat_tap_LDADD = $(NET_NAT_TEST_WITH)
+tests_bench_nat_flows_SOURCES = tests/bench/nat-flows.c

@@ -17,6 +17,12 @@
  * TAP it is written out of the receive buffers that the plugin filled: no copy of ours in either direction. The TAP is
  * read while transmit buffers are free, and a write that it refuses drops the frame, as a card would.
  *
+ * SIGUSR1 makes it say, on standard output: how many flows there are, how many sockets they have, and how long info()
+ * takes: "flows N sockets N info_us N". SIGTERM ends it; with --counters it says how long that took for the flows that
+ * there were, too: "reset_us N".
+ *
+ * --small-pages: no transparent huge pages, so that what is resident is what is in use.
+ *
  * LOSS: --lose, --duplicate and --reorder (held back until three others have passed, or 20 ms) take percents and work
  * on whole frames of both directions, or of one: --towards guest|plugin. Segmentation makes frames of 64 KiB, so
  * --no-gso is meant to go with them. The same --seed loses the same frames of a direction.
@@ -43,6 +49,7 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 
+#include "plugins/net-nat/flow.h"
 #include "plugins/net-nat/nat.h"
 #include "tests/unit/nat_host.h"
 
@@ -90,12 +97,17 @@ struct pump {
 	bool running;
 };
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 /* ---- damage ---- */
@@ -305,10 +317,29 @@ static void before_turn(struct nat_host *host)
 	release_to_guest(pump);
 }
 
+static void say_flows(struct pump *pump)
+{
+	const struct nat *nat = pump->host.self;
+	const uint64_t begin = now_us();
+
+	nat_host_info(&pump->host);
+	printf("flows %u sockets %u info_us %llu\n", flows_count(nat->flows), sockets_count(nat->sockets),
+	       (unsigned long long)(now_us() - begin));
+	fflush(stdout);
+}
+
 static void on_signal(void *ctx, int fd, unsigned events)
 {
-	(void)fd, (void)events;
-	((struct pump *)ctx)->running = false;
+	struct pump *pump = ctx;
+	struct signalfd_siginfo signal;
+
+	(void)events;
+	if (read(fd, &signal, sizeof signal) != sizeof signal)
+		return;
+	if (signal.ssi_signo == SIGUSR1)
+		say_flows(pump);
+	else
+		pump->running = false;
 }
 
 static void run(struct pump *pump)
@@ -469,7 +500,7 @@ static void usage(int status)
 	fprintf(status ? stderr : stdout,
 	        "usage: nat-tap [--namespace PATH] [--interface NAME] [--options TEXT] [--mtu BYTES] [--setup]\n"
 	        "               [--no-csum] [--no-gso] [--buffer BYTES] [--lose PERCENT] [--duplicate PERCENT]\n"
-	        "               [--reorder PERCENT] [--towards guest|plugin] [--seed N] [--counters]\n");
+	        "               [--reorder PERCENT] [--towards guest|plugin] [--seed N] [--counters] [--small-pages]\n");
 	exit(status);
 }
 
@@ -490,6 +521,7 @@ int main(int argc, char **argv)
 		TOWARDS,
 		SEED,
 		COUNTERS,
+		SMALL_PAGES,
 		HELP
 	};
 	static const struct option options[] = {
@@ -507,6 +539,7 @@ int main(int argc, char **argv)
 		{ "towards", required_argument, NULL, TOWARDS },
 		{ "seed", required_argument, NULL, SEED },
 		{ "counters", no_argument, NULL, COUNTERS },
+		{ "small-pages", no_argument, NULL, SMALL_PAGES },
 		{ "help", no_argument, NULL, HELP },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -518,7 +551,7 @@ int main(int argc, char **argv)
 	unsigned mtu = 1500;
 	char *all;
 	sigset_t stop;
-	uint64_t seed = 1, features;
+	uint64_t seed = 1, features, begin;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0)
@@ -566,6 +599,10 @@ int main(int argc, char **argv)
 		case COUNTERS:
 			counters = true;
 			break;
+		case SMALL_PAGES:
+			if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+				err(1, "PR_SET_THP_DISABLE");
+			break;
 		default:
 			usage(option == HELP || option == 'h' ? 0 : 2);
 		}
@@ -581,6 +618,7 @@ int main(int argc, char **argv)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	pump.signals = signalfd(-1, &stop, SFD_CLOEXEC);
@@ -605,9 +643,12 @@ int main(int argc, char **argv)
 	puts("ready");
 	fflush(stdout);
 	run(&pump);
+	begin = now_us();
 	nat_host_reset(&pump.host, gone, NULL);
-	if (counters)
+	if (counters) {
+		printf("reset_us %llu\n", (unsigned long long)(now_us() - begin));
 		print_counters(&pump);
+	}
 	nat_host_unwatch(stopping);
 	nat_host_unwatch(pump.watch);
 	nat_host_end(&pump.host);

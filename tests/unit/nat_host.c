@@ -120,6 +120,7 @@ static struct capsa_request *host_queue_pop(struct capsa_device *dev, unsigned q
 	struct host_queue *q = &host->queues[queue];
 	struct host_buffer *buffer = host->active && !host->broken ? TAILQ_FIRST(&q->offered) : NULL;
 
+	q->asked++;
 	if (!buffer)
 		return NULL;
 	TAILQ_REMOVE(&q->offered, buffer, link);

@@ -34,6 +34,7 @@ TAILQ_HEAD(host_buffers, host_buffer);
 struct host_queue {
 	struct host_buffers offered, popped, completed, used;
 	unsigned n_offered, completions;
+	unsigned asked; /* how often the plugin has looked for a buffer */
 	bool again, waiting;
 };
 

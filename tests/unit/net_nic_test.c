@@ -343,12 +343,12 @@ static void a_slot_may_have_less_than_was_wanted(void **state)
 	assert_int_equal(nic_reserve(guest.nat->nic, 0, 60000, 2 * 1536 - 11, &slot), -EAGAIN);
 }
 
-static unsigned rooms;
+static unsigned rooms, last_pair;
 
 static void count_room(void *ctx, unsigned pair)
 {
 	(void)ctx;
-	assert_int_equal(pair, 0);
+	last_pair = pair;
 	rooms++;
 }
 
@@ -396,6 +396,7 @@ static void room_is_told_once_when_buffers_come(void **state)
 	guest.buffers = 1;
 	nat_turn(&guest);
 	assert_int_equal(rooms, 1);
+	assert_int_equal(last_pair, 0);
 	assert_int_equal(nic_reserve(card, 0, 3000, 3000, &slot), -EAGAIN);
 	nat_turn(&guest);
 	assert_int_equal(rooms, 2);
@@ -512,6 +513,40 @@ static void pairs_are_set_within_what_there_is(void **state)
 	assert_int_equal(slot.pair, 0);
 }
 
+static void who_waits_on_a_pair_out_of_use_is_told(void **state)
+{
+	static const struct nic_operations operations = { nobody_frame, nobody_batch_end, count_room };
+	const struct nic_options options = { .mtu = 1500, .pairs = 2, .offloads = true };
+	const struct capsa_plugin *before;
+	struct capsa_plugin plugin;
+	struct nic_slot slot;
+
+	(void)state;
+	nat_begin(&guest, "queues = 2;");
+	assert_int_equal(nic_new(guest.nat->host, guest.nat->dev, &options, &operations, NULL, &card), 0);
+	nic_activate(card, guest.features);
+	before = guest.host->plugin;
+	plugin = *before;
+	plugin.queue_notify = notify;
+	guest.host->plugin = &plugin;
+	assert_int_equal(command(4, "\x04\x00\x02\x00", 4), VIRTIO_NET_OK);
+	rooms = 0;
+	assert_int_equal(nic_reserve(card, 1, 100, 100, &slot), -EAGAIN);
+	assert_true(nic_is_short(card, 1));
+	assert_false(nic_is_short(card, 0));
+	assert_int_equal(command(4, "\x04\x00\x01\x00", 4), VIRTIO_NET_OK);
+	assert_int_equal(rooms, 1);
+	assert_int_equal(last_pair, 1);
+	assert_int_equal(nic_receive_pair(card, 1), 0);
+	nic_room_again(card, 0);
+	assert_int_equal(rooms, 1);
+	nat_turn(&guest);
+	assert_int_equal(rooms, 2);
+	assert_int_equal(last_pair, 0);
+	guest.host->plugin = before;
+	nic_free(card);
+}
+
 static void without_multiqueue_the_control_queue_is_the_third(void **state)
 {
 	(void)state;
@@ -543,6 +578,7 @@ int main(void)
 		cmocka_unit_test_teardown(buffers_too_small_for_a_frame_are_no_reason_to_wait, end),
 		cmocka_unit_test_teardown(a_reset_forgets_buffers, end),
 		cmocka_unit_test_teardown(pairs_are_set_within_what_there_is, end),
+		cmocka_unit_test_teardown(who_waits_on_a_pair_out_of_use_is_told, end),
 		cmocka_unit_test_teardown(without_multiqueue_the_control_queue_is_the_third, end),
 	};
 
