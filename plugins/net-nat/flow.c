@@ -276,9 +276,9 @@ static void write_line(struct flows *flows, const struct flow *flow)
 	} else if (verdict->rule == POLICY_GROUND_RULE) {
 		snprintf(rule, sizeof rule, "a ground rule");
 	}
-	nat->host->log(nat->dev, CAPSA_LOG_INFO, "%s %s -> %s %s by %s%s", protocol_name(flow->key.protocol),
+	nat->host->log(nat->dev, CAPSA_LOG_INFO, "%s %s -> %s %s by %s%s%s", protocol_name(flow->key.protocol),
 	               end_text(&flow->key, &flow->key.guest, guest), end_text(&flow->key, &flow->key.far, far),
-	               verdict->allowed ? "allowed" : "denied", rule, more);
+	               verdict->allowed ? "allowed" : "denied", verdict->unnamed ? "check_names at " : "", rule, more);
 }
 
 /* Whether the same was denied a moment ago; notes that it was now. */
@@ -322,8 +322,11 @@ static struct verdict judge(struct nat *nat, const struct flow *flow)
 	struct verdict verdict = policy_judge(nat->policy, nat->names, nat->host_addresses, &question);
 
 	/* Names inside of UDP (QUIC) are encrypted: what cannot be checked is not allowed. */
-	if (verdict.allowed && verdict.by_name && question.protocol == IPPROTO_UDP && policy_checks_names(nat->policy))
+	if (verdict.allowed && verdict.by_name && question.protocol == IPPROTO_UDP &&
+	    policy_checks_names(nat->policy)) {
 		verdict.allowed = false;
+		verdict.unnamed = true;
+	}
 	return verdict;
 }
 
@@ -365,6 +368,15 @@ int flow_begin_inbound(struct nat *nat, const struct flow_key *key, struct flow 
 	return find_room(nat, key);
 }
 
+void flow_unnamed(struct flow *flow)
+{
+	flow->verdict.allowed = false;
+	flow->verdict.unnamed = true;
+	counter_add(flow->nat->counters.flows_denied, 1);
+	if (flow->verdict.log)
+		write_line(flow->nat->flows, flow);
+}
+
 /* ---- judging again ---- */
 
 /*
@@ -395,6 +407,10 @@ void flows_judge_again(struct flows *flows)
 		flow->verdict = judge(nat, flow);
 		if (replaced || flow->verdict.rule != before.rule)
 			policy_count(nat->policy, &flow->verdict, 1, 0);
+		if (flow->verdict.allowed && flow->kind->name_fits && !flow->kind->name_fits(flow)) {
+			flow->verdict.allowed = false;
+			flow->verdict.unnamed = true;
+		}
 		if (flow->verdict.allowed)
 			continue;
 		counter_add(nat->counters.flows_denied, 1);
