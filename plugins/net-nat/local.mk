@@ -93,7 +93,7 @@ endif
 tests_unit_nat_options_test_SOURCES = tests/unit/nat_options_test.c
 tests_unit_nat_options_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_options_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_flow_test_SOURCES = tests/unit/nat_flow_test.c
+tests_unit_nat_flow_test_SOURCES = tests/unit/nat_flow_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_flow_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_flow_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_udp_test_SOURCES = tests/unit/nat_udp_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
