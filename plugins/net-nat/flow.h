@@ -22,6 +22,7 @@
 #include "plugins/net-nat/sockets.h"
 #include "plugins/net-nat/timeout.h"
 
+struct flow_log;
 struct flows;
 struct nat;
 
@@ -92,6 +93,8 @@ void flows_drop_all(struct flows *flows);
 void flows_settle(struct flows *flows);
 /* check_names has found no name in a flow that was allowed, or none that is: counts and logs. The caller ends it. */
 void flow_unnamed(struct flow *flow);
+/* Lines about flows so far. */
+const struct flow_log *flows_log(const struct flows *flows);
 /* One that could not be opened for want of descriptors or memory: counted, and logged now and then. */
 void flow_refused(struct nat *nat, const struct flow_key *key, int error);
 unsigned flows_count(const struct flows *flows);

@@ -9,6 +9,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
 	plugins/net-nat/error-queue.c plugins/net-nat/error-queue.h \
 	plugins/net-nat/flow.c plugins/net-nat/flow.h \
+	plugins/net-nat/flow-log.c plugins/net-nat/flow-log.h \
 	plugins/net-nat/forward.c plugins/net-nat/forward.h \
 	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
 	plugins/net-nat/gateway.c plugins/net-nat/gateway.h \
