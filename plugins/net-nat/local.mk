@@ -23,6 +23,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
 	plugins/net-nat/policy-read.c \
 	plugins/net-nat/name-check.c plugins/net-nat/name-check.h \
+	plugins/net-nat/hop-limit.h \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
@@ -192,3 +193,12 @@ endif
 tests_unit_nat_dns_message_test_SOURCES = tests/unit/nat_dns_message_test.c
 tests_unit_nat_dns_message_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_dns_message_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# How far packets go, and who says that they went no further: with routers that the test plays.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_hop_limit_test
+TESTS += tests/unit/nat_hop_limit_test
+endif
+tests_unit_nat_hop_limit_test_SOURCES = tests/unit/nat_hop_limit_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_hop_limit_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_hop_limit_test_LDADD = $(NET_NAT_TEST_WITH)
