@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -17,8 +18,6 @@
 #include <linux/ipv6.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-
-#include "plugins/net/address.h"
 
 static char reason[128];
 
@@ -144,22 +143,24 @@ bool namespace_set_route(const char *prefix, unsigned char type, unsigned char t
 	} answer = { .error = { .error = -EIO } };
 	struct rtattr *attribute = (struct rtattr *)request.attributes;
 	const unsigned interface = if_nametoindex("lo");
-	struct net_prefix parsed;
-	bool ipv4;
+	const bool ipv4 = !strchr(prefix, ':');
+	const char *slash = strchr(prefix, '/');
+	unsigned char address[16];
+	char text[INET6_ADDRSTRLEN];
 	int fd;
 
-	if (net_prefix_parse(prefix, &parsed) < 0)
+	snprintf(text, sizeof text, "%.*s", slash ? (int)(slash - prefix) : 0, prefix);
+	if (inet_pton(ipv4 ? AF_INET : AF_INET6, text, address) != 1)
 		return false;
-	ipv4 = net_is_ipv4(&parsed.address);
 	request.route = (struct rtmsg){ .rtm_family = ipv4 ? AF_INET : AF_INET6,
-		                        .rtm_dst_len = (unsigned char)(parsed.bits - (ipv4 ? 96 : 0)),
+		                        .rtm_dst_len = (unsigned char)strtoul(slash + 1, NULL, 10),
 		                        .rtm_table = table ? table : RT_TABLE_LOCAL,
 		                        .rtm_protocol = RTPROT_STATIC,
 		                        .rtm_scope = type == RTN_LOCAL ? RT_SCOPE_HOST : RT_SCOPE_LINK,
 		                        .rtm_type = type };
 	attribute->rta_type = RTA_DST;
 	attribute->rta_len = RTA_LENGTH(ipv4 ? 4 : 16);
-	memcpy(RTA_DATA(attribute), parsed.address.s6_addr + (ipv4 ? 12 : 0), ipv4 ? 4 : 16);
+	memcpy(RTA_DATA(attribute), address, ipv4 ? 4 : 16);
 	request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.route) + RTA_ALIGN(attribute->rta_len);
 	attribute = (struct rtattr *)((unsigned char *)&request + request.head.nlmsg_len);
 	attribute->rta_type = RTA_OIF;
