@@ -208,7 +208,13 @@ struct capsa_request {
 
 enum capsa_watch_events { CAPSA_WATCH_READ = 1, CAPSA_WATCH_WRITE = 2 };
 
-enum capsa_log_level { CAPSA_LOG_ERROR, CAPSA_LOG_WARNING, CAPSA_LOG_INFO, CAPSA_LOG_DEBUG };
+enum capsa_log_level {
+	CAPSA_LOG_ERROR,
+	CAPSA_LOG_WARNING,
+	CAPSA_LOG_INFO,
+	CAPSA_LOG_DEBUG,
+	CAPSA_LOG_ASKED, /* what a key of the device asks to be told: written whatever --quiet says */
+};
 
 /* ------------------------------------------------------------------------
  * Host services

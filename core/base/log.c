@@ -21,6 +21,7 @@ static const char *const level_words[] = {
 	[LOG_LEVEL_WARNING] = "warning: ",
 	[LOG_LEVEL_INFO] = "",
 	[LOG_LEVEL_DEBUG] = "debug: ",
+	[LOG_LEVEL_ASKED] = "",
 };
 
 void log_set_level(enum log_level level)
@@ -30,7 +31,7 @@ void log_set_level(enum log_level level)
 
 bool log_enabled(enum log_level level)
 {
-	return (int)level <= atomic_load_explicit(&level_limit, memory_order_relaxed);
+	return level == LOG_LEVEL_ASKED || (int)level <= atomic_load_explicit(&level_limit, memory_order_relaxed);
 }
 
 void log_set_raw_terminal(bool raw)

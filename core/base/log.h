@@ -13,10 +13,13 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-/* The same numbers as enum capsa_log_level of the plugin interface. */
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+/*
+ * The same numbers as enum capsa_log_level of the plugin interface. LOG_LEVEL_ASKED is no level of importance: the user
+ * has asked for that very line, so it is never dropped, and has no word in front.
+ */
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_ASKED };
 
-/* Lines above `level` are dropped. Default: LOG_LEVEL_WARNING. Before threads start. */
+/* Lines above `level` are dropped, but for those of LOG_LEVEL_ASKED. Default: LOG_LEVEL_WARNING. Before threads start. */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 

@@ -59,7 +59,7 @@ static void print_help(void)
 	      "  -a, --append WORDS  words for the end of the kernel's command line\n"
 	      "  -n, --check         only check FILE and what it names\n"
 	      "  -v, --verbose       say what the machine is made of; twice: debug messages\n"
-	      "  -q, --quiet         warnings and errors only\n"
+	      "  -q, --quiet         warnings, errors and what is asked for only\n"
 	      "  -h, --help          this text; `capsa VERB --help` for a verb\n"
 	      "  -V, --version       versions\n"
 	      "\n"

@@ -14,7 +14,7 @@
 
 #include "core/base/log.h"
 
-_Static_assert((int)CAPSA_LOG_ERROR == LOG_LEVEL_ERROR && (int)CAPSA_LOG_DEBUG == LOG_LEVEL_DEBUG,
+_Static_assert((int)CAPSA_LOG_ERROR == LOG_LEVEL_ERROR && (int)CAPSA_LOG_ASKED == LOG_LEVEL_ASKED,
                "the plugin's log levels are the core's");
 
 /* ---- words to the user ---- */
@@ -22,7 +22,7 @@ _Static_assert((int)CAPSA_LOG_ERROR == LOG_LEVEL_ERROR && (int)CAPSA_LOG_DEBUG =
 CAPSA_PRINTF(3, 4)
 static void service_log(struct capsa_device *dev, enum capsa_log_level level, const char *fmt, ...)
 {
-	enum log_level core_level = (unsigned)level <= CAPSA_LOG_DEBUG ? (enum log_level)level : LOG_LEVEL_DEBUG;
+	enum log_level core_level = (unsigned)level <= CAPSA_LOG_ASKED ? (enum log_level)level : LOG_LEVEL_DEBUG;
 	char text[1024];
 	va_list args;
 

@@ -13,6 +13,7 @@
  *   fragments       wait in fragment.c and come again as one packet, from "source" on
  *   gateway         what it answers itself
  *   groups          multicast, broadcast, mDNS: there is nobody else on this link
+ *   hop limit       one that goes no further than here, to others than the gateway: the guest is told
  *   protocol        TCP, UDP, echo requests; all other ones                                      `unsupported`
  *
  * Sources: the guest's IPv4 address; any address of the IPv6 prefix, as hosts make themselves new ones (RFC 8981), but
@@ -199,6 +200,10 @@ static void take_ip(struct nat *nat, const struct nic_frame *frame, const struct
 	}
 	if (nat_is_guest_address(nat, &p->target))
 		return; /* to itself, or to a neighbour that does not exist */
+	if (p->ttl <= 1 && !nat_is_gateway_address(nat, &p->target)) {
+		icmp_error_about(nat, frame->pair, ICMP_ERROR_EXPIRED, 0, p, frame->head, frame->head_len);
+		return;
+	}
 	take_protocol(nat, frame, p);
 }
 

@@ -11,6 +11,7 @@
 
 #include "plugins/net/checksum.h"
 #include "plugins/net-nat/error-queue.h"
+#include "plugins/net-nat/hop-limit.h"
 #include "plugins/net-nat/icmp-error.h"
 #include "plugins/net-nat/rate.h"
 #include "plugins/net-nat/send.h"
@@ -38,6 +39,7 @@ struct echo {
 struct echo_flow {
 	struct flow flow; /* first */
 	struct echo *echo;
+	uint8_t hop_limit; /* hop-limit.h */
 };
 
 int echo_new(struct nat *nat, struct echo **out)
@@ -119,8 +121,7 @@ static void take_errors(struct echo_flow *e)
 
 	for (unsigned i = 0; i < ERRORS_BUDGET && error_queue_take(e->flow.source.fd, &report, &quote, &len); i++) {
 		if (!report.local)
-			icmp_error_about_flow(&e->flow, icmp_error_of(report.error), report.mtu,
-			                      len == sizeof quote ? ntohs(quote.sequence) : 0);
+			icmp_error_relay(&e->flow, &report, len == sizeof quote ? ntohs(quote.sequence) : 0);
 		len = sizeof quote;
 	}
 }
@@ -206,6 +207,7 @@ static struct echo_flow *open_flow(struct nat *nat, const struct nic_frame *fram
 		return NULL;
 	}
 	e->echo = nat->echo;
+	e->hop_limit = HOP_LIMIT_USUAL;
 	e->flow.kind = &flow_echo;
 	e->flow.pair = frame->pair;
 	e->flow.source.fd = -1;
@@ -255,6 +257,7 @@ static int send_request(struct echo_flow *e, struct echo_header *header, const s
 	const unsigned n = len ? nic_frame_iov(frame, packet->l4 + sizeof *header, len, iov + 1, PIECES_MAX) : 0;
 	const struct msghdr message = { .msg_iov = iov, .msg_iovlen = 1 + n };
 
+	hop_limit_set(e->flow.source.fd, net_is_ipv4(&packet->source) ? AF_INET : AF_INET6, &e->hop_limit, packet->ttl);
 	if (sendmsg(e->flow.source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 0;
 	if (errno == EAGAIN || errno == EMSGSIZE)

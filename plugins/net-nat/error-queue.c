@@ -3,7 +3,9 @@
 #include "plugins/net-nat/error-queue.h"
 
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -17,6 +19,28 @@ int error_queue_open(int fd, int family)
 	if (family == AF_INET6)
 		return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &yes, sizeof yes) < 0 ? -errno : 0;
 	return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &yes, sizeof yes) < 0 ? -errno : 0;
+}
+
+static bool is_expired(const struct sock_extended_err *report)
+{
+	if (report->ee_origin == SO_EE_ORIGIN_ICMP)
+		return report->ee_type == ICMP_TIME_EXCEEDED && report->ee_code == ICMP_EXC_TTL;
+	return report->ee_origin == SO_EE_ORIGIN_ICMP6 && report->ee_type == ICMP6_TIME_EXCEEDED &&
+	       report->ee_code == ICMP6_TIME_EXCEED_TRANSIT;
+}
+
+/* Who said so stands behind the report (ip(7), SO_EE_OFFENDER). */
+static void read_router(const struct cmsghdr *c, struct error_report *out)
+{
+	const size_t at = CMSG_LEN(sizeof(struct sock_extended_err));
+	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+	struct net_endpoint from;
+
+	if (c->cmsg_len < at || c->cmsg_len - at > sizeof address)
+		return;
+	memcpy(&address, (const unsigned char *)c + at, c->cmsg_len - at);
+	if (net_from_sockaddr((const struct sockaddr *)&address, &from) == 0)
+		out->router = from.address;
 }
 
 bool error_queue_take(int fd, struct error_report *out, void *quote, size_t *quote_len)
@@ -46,6 +70,8 @@ bool error_queue_take(int fd, struct error_report *out, void *quote, size_t *quo
 		memcpy(&report, CMSG_DATA(c), sizeof report);
 		out->error = (int)report.ee_errno;
 		out->local = report.ee_origin == SO_EE_ORIGIN_LOCAL;
+		out->expired = is_expired(&report);
+		read_router(c, out);
 		out->mtu = report.ee_errno == EMSGSIZE ? report.ee_info : 0;
 	}
 	return true;

@@ -10,10 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plugins/net/address.h"
+
 struct error_report {
 	int error;    /* positive: ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ... */
 	uint32_t mtu; /* EMSGSIZE: of the way there; else 0 */
 	bool local;   /* said by this host, to the caller of sendmsg(2) as well */
+	bool expired; /* ICMP time exceeded in transit: it may have gone no further than */
+	struct in6_addr router;
 };
 
 /* Turns it on for a socket of AF_INET or AF_INET6. 0 or -errno. */

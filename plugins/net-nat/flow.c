@@ -9,13 +9,12 @@
  * as anything that stands behind them would keep them from it for as long as the machine runs.
  *
  * A flow that is denied is not in the table: its next packet is judged again. So that it does not write its line again,
- * the last DENIALS of them are remembered by their hash. All lines together are not more than LINES_A_SECOND.
+ * the last DENIALS of them are remembered by their hash.
  */
 #include "plugins/net-nat/flow.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -24,17 +23,16 @@
 #include <string.h>
 
 #include "plugins/net/hash.h"
+#include "plugins/net-nat/flow-log.h"
 #include "plugins/net-nat/forward.h"
 #include "plugins/net-nat/host-address.h"
 #include "plugins/net-nat/nat.h"
 #include "plugins/net-nat/udp.h"
 
 #define CHAINS_MIN 64u
-#define CHAINS_MANY 8192u    /* what as many flows leave behind is worth to be given back */
-#define DENIALS 1024u        /* a power of two */
-#define DENIAL_MEMORY 60000u /* ms */
-#define LINES_A_SECOND 20u
-#define LINES_BURST 200u
+#define CHAINS_MANY 8192u      /* what as many flows leave behind is worth to be given back */
+#define DENIALS 1024u          /* a power of two */
+#define DENIAL_MEMORY 60000u   /* ms */
 #define REFUSAL_SILENCE 10000u /* ms between two lines of a kind about refused flows */
 
 LIST_HEAD(flow_list, flow);
@@ -54,9 +52,7 @@ struct flows {
 	const struct policy *judged_by; /* all in the table; compared only, it may be gone */
 	/* Log lines. */
 	struct denial denials[DENIALS];
-	unsigned lines; /* that may be written now */
-	uint64_t lines_at;
-	uint64_t left_out;
+	struct flow_log log;
 	uint64_t refusal_at; /* when the next line about a refused flow may be written */
 };
 
@@ -88,7 +84,7 @@ int flows_new(struct nat *nat, struct flows **out)
 		return -ENOMEM;
 	flows->nat = nat;
 	flows->n_chains = CHAINS_MIN;
-	flows->lines = LINES_BURST;
+	flows->log.left = FLOW_LOG_BURST;
 	LIST_INIT(&flows->all);
 	flows->chains = calloc(flows->n_chains, sizeof *flows->chains);
 	rc = flows->chains ? hash_secret_new(&flows->secret) : -ENOMEM;
@@ -105,6 +101,7 @@ void flows_free(struct flows *flows)
 	if (!flows)
 		return;
 	flows_drop_all(flows);
+	flow_log_end(&flows->log);
 	free(flows->chains);
 	free(flows);
 }
@@ -257,47 +254,30 @@ static const char *end_text(const struct flow_key *key, const struct net_endpoin
 	return net_address_text(&end->address, text);
 }
 
-/* Refills, too. */
-static bool may_write_line(struct flows *flows)
-{
-	const uint64_t now = timeouts_now(flows->nat->timeouts);
-	const uint64_t due = (now - flows->lines_at) * LINES_A_SECOND / 1000;
-
-	if (due) {
-		flows->lines = due >= LINES_BURST - flows->lines ? LINES_BURST : flows->lines + (unsigned)due;
-		flows->lines_at = now;
-	}
-	if (!flows->lines) {
-		flows->left_out++;
-		return false;
-	}
-	flows->lines--;
-	return true;
-}
-
 static void write_line(struct flows *flows, const struct flow *flow)
 {
 	struct nat *nat = flows->nat;
 	const struct verdict *verdict = &flow->verdict;
 	char guest[NET_ENDPOINT_TEXT], far[NET_ENDPOINT_TEXT];
 	char rule[sizeof((struct policy_rule_info *)NULL)->text + 32] = "default";
-	char more[64] = "";
 	struct policy_rule_info info = { .text = "" };
 
-	if (!may_write_line(flows))
+	if (!flow_log_may_write(&flows->log, timeouts_now(nat->timeouts)))
 		return;
-	if (flows->left_out)
-		snprintf(more, sizeof more, "; %" PRIu64 " lines were left out", flows->left_out);
-	flows->left_out = 0;
 	if (verdict->rule >= 0) {
 		policy_describe(nat->policy, verdict->rule, &info);
 		snprintf(rule, sizeof rule, "rule %d (%s)", verdict->rule + 1, info.text);
 	} else if (verdict->rule == POLICY_GROUND_RULE) {
 		snprintf(rule, sizeof rule, "a ground rule");
 	}
-	nat->host->log(nat->dev, CAPSA_LOG_INFO, "%s %s -> %s %s by %s%s", protocol_name(flow->key.protocol),
+	flow_log_write(&flows->log, nat, "%s %s -> %s %s by %s%s", protocol_name(flow->key.protocol),
 	               end_text(&flow->key, &flow->key.guest, guest), end_text(&flow->key, &flow->key.far, far),
-	               verdict->allowed ? "allowed" : "denied", rule, more);
+	               verdict->allowed ? "allowed" : "denied", verdict->unnamed ? "check_names at " : "", rule);
+}
+
+const struct flow_log *flows_log(const struct flows *flows)
+{
+	return &flows->log;
 }
 
 /* Whether the same was denied a moment ago; notes that it was now. */
@@ -341,8 +321,11 @@ static struct verdict judge(struct nat *nat, const struct flow *flow)
 	struct verdict verdict = policy_judge(nat->policy, nat->names, nat->host_addresses, &question);
 
 	/* Names inside of UDP (QUIC) are encrypted: what cannot be checked is not allowed. */
-	if (verdict.allowed && verdict.by_name && question.protocol == IPPROTO_UDP && policy_checks_names(nat->policy))
+	if (verdict.allowed && verdict.by_name && question.protocol == IPPROTO_UDP &&
+	    policy_checks_names(nat->policy)) {
 		verdict.allowed = false;
+		verdict.unnamed = true;
+	}
 	return verdict;
 }
 
@@ -384,6 +367,15 @@ int flow_begin_inbound(struct nat *nat, const struct flow_key *key, struct flow 
 	return find_room(nat, key);
 }
 
+void flow_unnamed(struct flow *flow)
+{
+	flow->verdict.allowed = false;
+	flow->verdict.unnamed = true;
+	counter_add(flow->nat->counters.flows_denied, 1);
+	if (flow->verdict.log)
+		write_line(flow->nat->flows, flow);
+}
+
 /* ---- judging again ---- */
 
 /*
@@ -414,6 +406,10 @@ void flows_judge_again(struct flows *flows)
 		flow->verdict = judge(nat, flow);
 		if (replaced || flow->verdict.rule != before.rule)
 			policy_count(nat->policy, &flow->verdict, 1, 0);
+		if (flow->verdict.allowed && flow->kind->name_fits && !flow->kind->name_fits(flow)) {
+			flow->verdict.allowed = false;
+			flow->verdict.unnamed = true;
+		}
 		if (flow->verdict.allowed)
 			continue;
 		counter_add(nat->counters.flows_denied, 1);

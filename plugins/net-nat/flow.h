@@ -22,6 +22,7 @@
 #include "plugins/net-nat/sockets.h"
 #include "plugins/net-nat/timeout.h"
 
+struct flow_log;
 struct flows;
 struct nat;
 
@@ -41,8 +42,11 @@ struct flow_kind {
 	void (*deny)(struct flow *flow);
 	/* The same without a word: the device is reset or stops. */
 	void (*drop)(struct flow *flow);
-	/* The peer's name as seen inside of the flow, or NULL: TLS SNI, HTTP Host (policy's check_names). May be NULL.
+	/*
+	 * Of a flow that its rules have just been replaced for, and that flow->verdict allows: whether the name that
+	 * it has said is allowed, too (check_names). NULL: kinds that say none.
 	 */
+	bool (*name_fits)(struct flow *flow);
 };
 
 struct flow {
@@ -87,6 +91,10 @@ void flows_judge_again(struct flows *flows);
 void flows_drop_all(struct flows *flows);
 /* Adds what live flows have carried so far to their rules: before somebody looks at those. */
 void flows_settle(struct flows *flows);
+/* check_names has found no name in a flow that was allowed, or none that is: counts and logs. The caller ends it. */
+void flow_unnamed(struct flow *flow);
+/* Lines about flows so far. */
+const struct flow_log *flows_log(const struct flows *flows);
 /* One that could not be opened for want of descriptors or memory: counted, and logged now and then. */
 void flow_refused(struct nat *nat, const struct flow_key *key, int error);
 unsigned flows_count(const struct flows *flows);

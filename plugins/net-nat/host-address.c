@@ -2,14 +2,22 @@
 /*
  * host-address.c - see host-address.h.
  *
- * THEORY OF OPERATION. A socket of rtnetlink(7) that is subscribed to changes of addresses first, and asked for all of
- * them then, so that none is missed. Where the kernel had to drop messages (ENOBUFS), all are asked for again: what is
- * known stays meanwhile, and what the new list does not have goes at its end. An address that is the host's no more is
- * denied for a moment too long, never one that is the host's allowed.
+ * THEORY OF OPERATION. A socket of rtnetlink(7) that is subscribed to changes first, and asked for all that there is
+ * then, list by list, so that nothing is missed. What is new is added at once. What is gone goes with the next lists,
+ * which replace the set: several routes may lead to one address, and only the kernel knows what is left. They are asked
+ * for as well where the kernel had to drop messages (ENOBUFS). So an address that is the host's no more is denied for a
+ * moment too long, never one that is the host's allowed.
  *
- * Of each address the set has itself, and what else of its network ends at the host: the broadcast addresses (all ones,
- * all zeros in older kernels, and the one that was set by hand), and of IPv6 the anycast address of a router (RFC 4291,
- * 2.6.1).
+ * What ends at the host:
+ *   addresses   of its interfaces, and what else of their networks does: the broadcast addresses (all ones, all zeros
+ *               in older kernels, and the one that was set by hand), and of IPv6 the anycast address of a router
+ *               (RFC 4291, 2.6.1)
+ *   routes      of the types local (`ip route add local 198.51.100.0/24 dev lo`: every address of it is answered, on no
+ *               interface), broadcast and anycast
+ * Routes count in whichever table they are, as what rules lead there cannot be known here; but a default route only in
+ * the usual ones, as in others it is a transparent proxy's, for the few packets that it has marked.
+ *
+ * The set is bounded. Where it has no room, or there is no memory, all addresses are the host's until a list fits.
  */
 #include "plugins/net-nat/host-address.h"
 
@@ -27,13 +35,24 @@
 #define DUMP_PATIENCE 5000 /* ms for the kernel's answer, at start */
 #define LIST_TRIES 16u     /* at start, where addresses come and go while they are listed */
 #define BUDGET 16u         /* messages of MESSAGE_ROOM a turn */
+#define PREFIXES_MAX 65536u
 
-struct entry {
-	struct in6_addr address;
-	unsigned interface;
-	unsigned bits;       /* of the interface's address: which one it belongs to */
-	struct in6_addr own; /* as bits */
-	uint32_t list;       /* the last list, or change during one, that had it */
+/* What is asked for, one after the other. The kernel leaves out routes of other types, or else we do. */
+static const struct {
+	uint16_t message;
+	unsigned char family, type; /* type: of a route */
+} lists[] = {
+	{ RTM_GETADDR, AF_UNSPEC, RTN_UNSPEC },   { RTM_GETROUTE, AF_INET, RTN_LOCAL },
+	{ RTM_GETROUTE, AF_INET, RTN_BROADCAST }, { RTM_GETROUTE, AF_INET, RTN_ANYCAST },
+	{ RTM_GETROUTE, AF_INET6, RTN_LOCAL },    { RTM_GETROUTE, AF_INET6, RTN_ANYCAST },
+};
+#define LISTS (sizeof lists / sizeof *lists)
+
+/* May have one twice. */
+struct set {
+	struct net_prefix *prefixes;
+	unsigned n, room;
+	bool lacks; /* one that there was no room for */
 };
 
 struct host_addresses {
@@ -42,77 +61,118 @@ struct host_addresses {
 	void (*changed)(void *ctx);
 	void *ctx;
 	int fd;
-	struct entry *entries;
-	unsigned n, room;
-	uint32_t list; /* sequence number of the list that is being read, or was last */
-	bool listing;
-	bool incomplete; /* there was no memory for one, or the list was interrupted: again */
+	uint32_t port;     /* the socket's own address: answers have it, messages about changes do not */
+	struct set known;  /* since the last lists, and what came since */
+	struct set coming; /* what the lists so far have, and what came meanwhile */
+	size_t list;       /* which of lists[] is being read; LISTS: none */
+	uint32_t sequence; /* of its request */
+	bool incomplete;   /* something went, messages were lost, or a list was interrupted: again */
 };
 
 /* ---- the set ---- */
 
 bool host_addresses_have(const struct host_addresses *addresses, const struct in6_addr *a)
 {
-	for (unsigned i = 0; i < addresses->n; i++)
-		if (net_same(&addresses->entries[i].address, a))
+	const struct set *known = &addresses->known;
+
+	for (unsigned i = 0; i < known->n; i++)
+		if (known->prefixes[i].bits == 128 ? net_same(&known->prefixes[i].address, a)
+		                                   : net_prefix_has(&known->prefixes[i], a))
+			return true;
+	return known->lacks;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct net_prefix *x = a, *y = b;
+	const int order = memcmp(&x->address, &y->address, sizeof x->address);
+
+	return order ? order : (x->bits > y->bits) - (x->bits < y->bits);
+}
+
+static void append(struct set *set, const struct net_prefix *new)
+{
+	if (set->n == set->room) {
+		const unsigned room = set->room ? 2 * set->room : 32;
+		struct net_prefix *prefixes =
+			room <= PREFIXES_MAX ? reallocarray(set->prefixes, room, sizeof *prefixes) : NULL;
+
+		if (!prefixes) {
+			set->lacks = true;
+			return;
+		}
+		set->prefixes = prefixes;
+		set->room = room;
+	}
+	set->prefixes[set->n++] = *new;
+}
+
+static bool has_prefix(const struct set *set, const struct net_prefix *prefix)
+{
+	for (unsigned i = 0; i < set->n; i++)
+		if (compare(&set->prefixes[i], prefix) == 0)
 			return true;
 	return false;
 }
 
-static bool add(struct host_addresses *addresses, const struct entry *new)
+/* Each once, in order. */
+static void sort(struct set *set)
 {
-	for (unsigned i = 0; i < addresses->n; i++) {
-		struct entry *entry = &addresses->entries[i];
+	unsigned kept = 0;
 
-		if (entry->interface == new->interface && entry->bits == new->bits &&net_same(&entry->own, &new->own) &&
-		    net_same(&entry->address, &new->address)) {
-			entry->list = addresses->list;
-			return false;
-		}
-	}
-	if (addresses->n == addresses->room) {
-		const unsigned room = addresses->room ? 2 * addresses->room : 32;
-		struct entry *entries = reallocarray(addresses->entries, room, sizeof *entries);
+	if (set->n)
+		qsort(set->prefixes, set->n, sizeof *set->prefixes, compare);
+	for (unsigned i = 0; i < set->n; i++)
+		if (!kept || compare(&set->prefixes[kept - 1], &set->prefixes[i]) != 0)
+			set->prefixes[kept++] = set->prefixes[i];
+	set->n = kept;
+}
 
-		if (!entries) {
-			addresses->incomplete = true;
+static bool same_set(const struct set *a, const struct set *b)
+{
+	if (a->n != b->n || a->lacks != b->lacks)
+		return false;
+	for (unsigned i = 0; i < a->n; i++)
+		if (compare(&a->prefixes[i], &b->prefixes[i]) != 0)
 			return false;
-		}
-		addresses->entries = entries;
-		addresses->room = room;
-	}
-	addresses->entries[addresses->n] = *new;
-	addresses->entries[addresses->n++].list = addresses->list;
 	return true;
 }
 
-static bool remove_of(struct host_addresses *addresses, const struct entry *old)
+static void clear(struct set *set)
 {
-	unsigned kept = 0;
+	set->n = 0;
+	set->lacks = false;
+}
+
+/* The lists are through. True: the set is another one. */
+static bool take_lists(struct host_addresses *addresses)
+{
+	const struct set before = addresses->known;
 	bool any;
 
-	for (unsigned i = 0; i < addresses->n; i++) {
-		const struct entry *entry = &addresses->entries[i];
-
-		if (entry->interface != old->interface || entry->bits != old->bits || !net_same(&entry->own, &old->own))
-			addresses->entries[kept++] = *entry;
-	}
-	any = kept != addresses->n;
-	addresses->n = kept;
+	sort(&addresses->coming);
+	sort(&addresses->known);
+	any = !same_set(&addresses->coming, &addresses->known);
+	addresses->known = addresses->coming;
+	addresses->coming = before;
+	clear(&addresses->coming);
 	return any;
 }
 
-static bool remove_unlisted(struct host_addresses *addresses)
+/* A prefix that a message has: the answer to our request, or a change. True: the set is another one. */
+static bool add(struct host_addresses *addresses, const struct net_prefix *new, bool listed)
 {
-	unsigned kept = 0;
-	bool any;
+	if (addresses->list < LISTS)
+		append(&addresses->coming, new);
+	if (listed || has_prefix(&addresses->known, new))
+		return false;
+	append(&addresses->known, new);
+	return true;
+}
 
-	for (unsigned i = 0; i < addresses->n; i++)
-		if (addresses->entries[i].list == addresses->list)
-			addresses->entries[kept++] = addresses->entries[i];
-	any = kept != addresses->n;
-	addresses->n = kept;
-	return any;
+static bool add_address(struct host_addresses *addresses, const struct in6_addr *a, bool listed)
+{
+	return add(addresses, &(struct net_prefix){ *a, 128 }, listed);
 }
 
 /* ---- messages ---- */
@@ -150,28 +210,35 @@ static bool take_attribute(struct rtattr *attribute, unsigned char family, struc
 	return false;
 }
 
-static bool add_edges(struct host_addresses *addresses, struct entry entry, bool ipv4)
+static bool add_edges(struct host_addresses *addresses, const struct in6_addr *own, unsigned bits, bool listed)
 {
-	bool any = false;
+	struct in6_addr a;
+	bool any;
 
-	if (entry.bits >= 127) /* RFC 3021, RFC 6164: two hosts, and nothing else */
+	if (bits >= 127) /* RFC 3021, RFC 6164: two hosts, and nothing else */
 		return false;
-	entry.address = edge(&entry.own, entry.bits, false);
-	any = add(addresses, &entry);
-	if (ipv4) {
-		entry.address = edge(&entry.own, entry.bits, true);
-		any = add(addresses, &entry) || any;
+	a = edge(own, bits, false);
+	any = add_address(addresses, &a, listed);
+	if (net_is_ipv4(own)) {
+		a = edge(own, bits, true);
+		any = add_address(addresses, &a, listed) || any;
 	}
 	return any;
 }
 
-/* RTM_NEWADDR, RTM_DELADDR. True: the set is another one. */
-static bool take_address(struct host_addresses *addresses, struct nlmsghdr *message)
+static unsigned bits_of(unsigned char family, unsigned char length)
+{
+	const unsigned bits = length + (family == AF_INET ? 96u : 0u);
+
+	return bits < 128 ? bits : 128;
+}
+
+/* RTM_NEWADDR. True: the set is another one. */
+static bool take_address(struct host_addresses *addresses, struct nlmsghdr *message, bool listed)
 {
 	struct ifaddrmsg *head = NLMSG_DATA(message);
 	struct in6_addr local = { .s6_addr = { 0 } }, address = local, broadcast = local;
 	bool has_local = false, has_address = false, has_broadcast = false, any;
-	struct entry entry = { .interface = 0 };
 	int left;
 
 	if (message->nlmsg_len < NLMSG_LENGTH(sizeof *head) ||
@@ -189,67 +256,131 @@ static bool take_address(struct host_addresses *addresses, struct nlmsghdr *mess
 	/* Of a point-to-point link IFA_ADDRESS is the other end. */
 	if (!has_local && !has_address)
 		return false;
-	entry.interface = head->ifa_index;
-	entry.own = has_local ? local : address;
-	entry.bits = head->ifa_prefixlen + (head->ifa_family == AF_INET ? 96u : 0u);
-	if (entry.bits > 128)
-		entry.bits = 128;
-	if (message->nlmsg_type == RTM_DELADDR)
-		return remove_of(addresses, &entry);
-	entry.address = entry.own;
-	any = add(addresses, &entry);
-	if (has_broadcast) {
-		entry.address = broadcast;
-		any = add(addresses, &entry) || any;
-	}
-	return add_edges(addresses, entry, head->ifa_family == AF_INET) || any;
+	if (!has_local)
+		local = address;
+	any = add_address(addresses, &local, listed);
+	if (has_broadcast)
+		any = add_address(addresses, &broadcast, listed) || any;
+	return add_edges(addresses, &local, bits_of(head->ifa_family, head->ifa_prefixlen), listed) || any;
 }
 
-static int ask_for_list(struct host_addresses *addresses)
+/* The prefix of a route that ends at the host. False: another one. */
+static bool read_route(struct nlmsghdr *message, struct net_prefix *out)
+{
+	struct rtmsg *head = NLMSG_DATA(message);
+	uint32_t table;
+	int left;
+
+	if (message->nlmsg_len < NLMSG_LENGTH(sizeof *head) ||
+	    (head->rtm_family != AF_INET && head->rtm_family != AF_INET6) ||
+	    (head->rtm_type != RTN_LOCAL && head->rtm_type != RTN_BROADCAST && head->rtm_type != RTN_ANYCAST) ||
+	    (head->rtm_flags & RTM_F_CLONED))
+		return false;
+	table = head->rtm_table;
+	/* 0.0.0.0/0 and ::/0 have no RTA_DST. */
+	out->address = head->rtm_family == AF_INET ? net_from_ipv4((struct in_addr){ 0 }) : in6addr_any;
+	out->bits = bits_of(head->rtm_family, head->rtm_dst_len);
+	left = (int)RTM_PAYLOAD(message);
+	for (struct rtattr *a = RTM_RTA(head); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type == RTA_TABLE && RTA_PAYLOAD(a) == sizeof table)
+			memcpy(&table, RTA_DATA(a), sizeof table);
+		else if (a->rta_type == RTA_DST)
+			(void)take_attribute(a, head->rtm_family, &out->address);
+	}
+	return head->rtm_dst_len || table == RT_TABLE_LOCAL || table == RT_TABLE_MAIN || table == RT_TABLE_DEFAULT;
+}
+
+/* Asks for list number `list`. */
+static int ask_for_list(struct host_addresses *addresses, size_t list)
 {
 	struct {
 		struct nlmsghdr head;
-		struct ifaddrmsg address;
+		union {
+			struct ifaddrmsg address;
+			struct rtmsg route;
+		};
 	} request = {
-		.head = { .nlmsg_len = sizeof request,
-		          .nlmsg_type = RTM_GETADDR,
+		.head = { .nlmsg_type = lists[list].message,
 		          .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		          .nlmsg_seq = addresses->list + 1 },
-		.address = { .ifa_family = AF_UNSPEC },
+		          .nlmsg_seq = addresses->sequence + 1 },
 	};
 
-	if (send(addresses->fd, &request, sizeof request, 0) < 0)
+	if (lists[list].message == RTM_GETADDR) {
+		request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.address);
+		request.address = (struct ifaddrmsg){ .ifa_family = lists[list].family };
+	} else {
+		request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.route);
+		request.route = (struct rtmsg){ .rtm_family = lists[list].family, .rtm_type = lists[list].type };
+	}
+	if (send(addresses->fd, &request, request.head.nlmsg_len, 0) < 0)
 		return -errno;
-	addresses->list++;
-	addresses->listing = true;
-	addresses->incomplete = false;
+	addresses->sequence++;
+	addresses->list = list;
 	return 0;
+}
+
+static int ask_for_lists(struct host_addresses *addresses)
+{
+	const int rc = ask_for_list(addresses, 0);
+
+	if (rc < 0)
+		return rc;
+	addresses->incomplete = false;
+	clear(&addresses->coming);
+	return 0;
+}
+
+/* A list has ended. True: the set is another one. */
+static bool take_end(struct host_addresses *addresses, struct nlmsghdr *message)
+{
+	const bool failed = message->nlmsg_type == NLMSG_ERROR && lists[addresses->list].family != AF_INET6;
+	const size_t next = addresses->list + 1;
+
+	/* A kernel without IPv6 has no such routes. */
+	addresses->list = LISTS;
+	if (failed)
+		addresses->incomplete = true;
+	else if (next == LISTS)
+		return !addresses->incomplete && take_lists(addresses);
+	else if (!addresses->incomplete && ask_for_list(addresses, next) < 0)
+		addresses->incomplete = true;
+	return false;
 }
 
 /* One datagram of messages. True: the set is another one. */
 static bool take_messages(struct host_addresses *addresses, void *data, size_t len)
 {
+	struct net_prefix prefix;
 	bool any = false;
 
 	for (struct nlmsghdr *message = data; NLMSG_OK(message, len); message = NLMSG_NEXT(message, len)) {
-		const bool ours = addresses->listing && message->nlmsg_seq == addresses->list;
+		const bool listed = message->nlmsg_pid == addresses->port && addresses->list < LISTS &&
+		                    message->nlmsg_seq == addresses->sequence;
 
-		if (ours && (message->nlmsg_flags & NLM_F_DUMP_INTR))
+		/* Of a list that was given up. */
+		if (message->nlmsg_pid == addresses->port && !listed)
+			continue;
+		if (listed && (message->nlmsg_flags & NLM_F_DUMP_INTR))
 			addresses->incomplete = true;
 		switch (message->nlmsg_type) {
 		case RTM_NEWADDR:
+			any = take_address(addresses, message, listed) || any;
+			break;
+		case RTM_NEWROUTE:
+			if (read_route(message, &prefix))
+				any = add(addresses, &prefix, listed) || any;
+			break;
 		case RTM_DELADDR:
-			any = take_address(addresses, message) || any;
+			addresses->incomplete = true;
+			break;
+		case RTM_DELROUTE:
+			if (read_route(message, &prefix))
+				addresses->incomplete = true;
 			break;
 		case NLMSG_DONE:
 		case NLMSG_ERROR:
-			if (!ours)
-				break;
-			addresses->listing = false;
-			if (message->nlmsg_type == NLMSG_ERROR)
-				addresses->incomplete = true;
-			else if (!addresses->incomplete)
-				any = remove_unlisted(addresses) || any;
+			if (listed)
+				any = take_end(addresses, message) || any;
 			break;
 		default:
 			break;
@@ -274,7 +405,7 @@ static int receive(struct host_addresses *addresses, bool *any)
 	if (len < 0 || (size_t)len > sizeof data) {
 		/* Messages were lost: a list that is under way may lack something as well. */
 		addresses->incomplete = true;
-		addresses->listing = false;
+		addresses->list = LISTS;
 	} else if (from_len == sizeof from && from.nl_pid == 0) { /* the kernel, not another process */
 		*any = take_messages(addresses, data, (size_t)len) || *any;
 	}
@@ -292,24 +423,34 @@ static void on_readable(void *ctx, int fd, unsigned events)
 	for (unsigned i = 0; i < BUDGET && more > 0; i++)
 		more = receive(addresses, &any);
 	/* Not before all is taken: into a socket that is full the answer does not go, nor a second ENOBUFS. */
-	if (addresses->incomplete && !addresses->listing && more == 0)
-		ask_for_list(addresses); /* a failure: tried again with the next message */
+	if (addresses->incomplete && addresses->list == LISTS && more == 0)
+		(void)ask_for_lists(addresses); /* a failure: tried again with the next message */
 	if (any && addresses->changed)
 		addresses->changed(addresses->ctx);
 }
 
 /* ---- life ---- */
 
-static int open_socket(void)
+static int open_socket(uint32_t *port)
 {
-	const struct sockaddr_nl at = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
+	const struct sockaddr_nl at = { .nl_family = AF_NETLINK,
+		                        .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+		                                     RTMGRP_IPV6_ROUTE };
+	struct sockaddr_nl own = { .nl_family = AF_UNSPEC };
+	socklen_t len = sizeof own;
+	const int yes = 1;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	int rc;
 
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, (const struct sockaddr *)&at, sizeof at) == 0)
+	/* Requests say which types of routes; a kernel that does not know it (before 4.20) answers with all. */
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &yes, sizeof yes);
+	if (bind(fd, (const struct sockaddr *)&at, sizeof at) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&own, &len) == 0) {
+		*port = own.nl_pid;
 		return fd;
+	}
 	rc = -errno;
 	close(fd);
 	return rc;
@@ -321,11 +462,11 @@ static int read_list(struct host_addresses *addresses)
 	struct pollfd ready = { .fd = addresses->fd, .events = POLLIN };
 	bool any = false;
 	unsigned tries = 1;
-	int rc = ask_for_list(addresses);
+	int rc = ask_for_lists(addresses);
 
-	while (rc >= 0 && (addresses->listing || addresses->incomplete)) {
-		if (!addresses->listing) {
-			rc = tries++ < LIST_TRIES ? ask_for_list(addresses) : -EAGAIN;
+	while (rc >= 0 && (addresses->list < LISTS || addresses->incomplete)) {
+		if (addresses->list == LISTS) {
+			rc = tries++ < LIST_TRIES ? ask_for_lists(addresses) : -EAGAIN;
 			continue;
 		}
 		rc = poll(&ready, 1, DUMP_PATIENCE);
@@ -351,7 +492,8 @@ int host_addresses_new(const struct capsa_host *host, struct capsa_device *dev, 
 	addresses->host = host;
 	addresses->changed = changed;
 	addresses->ctx = ctx;
-	addresses->fd = open_socket();
+	addresses->list = LISTS;
+	addresses->fd = open_socket(&addresses->port);
 	rc = addresses->fd < 0 ? addresses->fd : read_list(addresses);
 	if (rc == 0) {
 		addresses->watch = host->watch_add(dev, addresses->fd, CAPSA_WATCH_READ, on_readable, addresses);
@@ -373,7 +515,8 @@ void host_addresses_free(struct host_addresses *addresses)
 		addresses->host->watch_remove(addresses->watch);
 	if (addresses->fd >= 0)
 		close(addresses->fd);
-	free(addresses->entries);
+	free(addresses->known.prefixes);
+	free(addresses->coming.prefixes);
 	free(addresses);
 }
 
@@ -385,9 +528,10 @@ int host_addresses_fixed(const struct in6_addr *list, unsigned n, struct host_ad
 	if (!addresses)
 		return -ENOMEM;
 	addresses->fd = -1;
+	addresses->list = LISTS;
 	for (unsigned i = 0; i < n; i++)
-		add(addresses, &(struct entry){ .address = list[i], .own = list[i], .bits = 128 });
-	if (addresses->incomplete) {
+		(void)add_address(addresses, &list[i], false);
+	if (addresses->known.lacks) {
 		host_addresses_free(addresses);
 		return -ENOMEM;
 	}

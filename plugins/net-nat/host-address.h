@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host-address.h - which addresses are the host's own: all of its interfaces, followed by rtnetlink(7).
+ * host-address.h - which addresses are the host's own: those of its interfaces, and those that routes lead to it,
+ * followed by rtnetlink(7).
  *
  * The set is read at start and changed by the kernel's messages, so a new address is the host's as soon as the loop has
  * turned once. Home loop.
@@ -19,7 +20,7 @@ struct host_addresses;
 int host_addresses_new(const struct capsa_host *host, struct capsa_device *dev, void (*changed)(void *ctx), void *ctx,
                        struct host_addresses **out);
 void host_addresses_free(struct host_addresses *addresses);
-/* One of an interface's, or its broadcast address. Loopback ranges are net_is_loopback()'s. */
+/* One of an interface's, its broadcast address, or where a local route ends. Loopback ranges are net_is_loopback()'s. */
 bool host_addresses_have(const struct host_addresses *addresses, const struct in6_addr *a);
 
 /* A set without a kernel behind it, for tests: `list` of n. */

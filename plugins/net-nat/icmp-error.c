@@ -3,8 +3,9 @@
  * icmp-error.c - see icmp-error.h.
  *
  * An error quotes the packet that it is about: all of it that there is room for, so that the guest's stack finds the
- * socket it belongs to. "Port unreachable" is what the far machine would have said and comes from its address, the
- * others are the gateway's.
+ * socket it belongs to. "Port unreachable" is what the far machine would have said and comes from its address, "time
+ * exceeded" from the router's that said so, or the gateway where that is where a packet may go no further; the others
+ * are the gateway's.
  */
 #include "plugins/net-nat/icmp-error.h"
 
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "plugins/net-nat/error-queue.h"
 #include "plugins/net-nat/send.h"
 #include "plugins/net/checksum.h"
 
@@ -32,6 +34,7 @@ static const struct {
 	[ICMP_ERROR_PORT_UNREACHABLE] = { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, ICMP6_DST_UNREACH,
 	                                  ICMP6_DST_UNREACH_NOPORT },
 	[ICMP_ERROR_TOO_BIG] = { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP6_PACKET_TOO_BIG, 0 },
+	[ICMP_ERROR_EXPIRED] = { ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, ICMP6_TIME_EXCEEDED, ICMP6_TIME_EXCEED_TRANSIT },
 	[ICMP_ERROR_PROTOCOL] = { ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, ICMP6_PARAM_PROB, ICMP6_PARAMPROB_NEXTHEADER },
 };
 
@@ -50,12 +53,18 @@ static bool may_send(struct nat *nat)
 	return true;
 }
 
+/* Whose error it is: that of `far`, where the packet went, or the gateway's. */
+static struct in6_addr source_of(const struct nat *nat, enum icmp_error what, const struct in6_addr *guest,
+                                 const struct in6_addr *far)
+{
+	return what == ICMP_ERROR_PORT_UNREACHABLE ? *far : nat_gateway_for(nat, guest);
+}
+
 /* `value`: the MTU, or IPv6's pointer to what is wrong. `to` is the guest. */
 static void send_error(struct nat *nat, unsigned pair, enum icmp_error what, uint32_t value, const struct in6_addr *to,
-                       const struct in6_addr *far, const unsigned char *quote, size_t len)
+                       const struct in6_addr *from, const unsigned char *quote, size_t len)
 {
 	const bool ipv4 = net_is_ipv4(to);
-	const struct in6_addr from = what == ICMP_ERROR_PORT_UNREACHABLE ? *far : nat_gateway_for(nat, to);
 	const size_t most = ipv4 ? IPV4_MOST : IPV6_MOST;
 	unsigned char message[IPV6_MOST];
 	struct iovec iov = { message, 0 };
@@ -74,10 +83,10 @@ static void send_error(struct nat *nat, unsigned pair, enum icmp_error what, uin
 	memcpy(message + 4, &value, 4);
 	memcpy(message + HEADER, quote, len);
 	if (!ipv4)
-		sum = checksum_pseudo(&from, to, IPPROTO_ICMPV6, (uint32_t)iov.iov_len);
+		sum = checksum_pseudo(from, to, IPPROTO_ICMPV6, (uint32_t)iov.iov_len);
 	finished = checksum_finish(checksum_add(sum, message, iov.iov_len, 0));
 	memcpy(message + 2, &finished, 2);
-	(void)send_ip(nat, pair, &from, to, ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, TTL, &iov, 1);
+	(void)send_ip(nat, pair, from, to, ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, TTL, &iov, 1);
 }
 
 /* Requests and replies are no errors; all other ICMP is taken for one, as is what is not known (RFC 1122, 3.2.2). */
@@ -109,6 +118,7 @@ void icmp_error_about(struct nat *nat, unsigned pair, enum icmp_error what, uint
 {
 	const bool ipv4 = net_is_ipv4(&packet->source);
 	const size_t end = packet->l4 + packet->l4_len < head_len ? packet->l4 + packet->l4_len : head_len;
+	const struct in6_addr from = source_of(nat, what, &packet->source, &packet->target);
 	uint32_t value = 0;
 
 	if (packet->fragment_offset > 0 || packet->to[0] & 1 || net_is_multicast(&packet->target) ||
@@ -119,8 +129,7 @@ void icmp_error_about(struct nat *nat, unsigned pair, enum icmp_error what, uint
 	else if (what == ICMP_ERROR_PROTOCOL && !ipv4)
 		value = next_header_of(packet, head);
 	if (may_send(nat))
-		send_error(nat, pair, what, value, &packet->source, &packet->target, head + packet->l3,
-		           end - packet->l3);
+		send_error(nat, pair, what, value, &packet->source, &from, head + packet->l3, end - packet->l3);
 }
 
 /* The first bytes of the flow's upper layer, as its socket's owner once sent them. */
@@ -151,7 +160,8 @@ static void put_upper(const struct flow_key *key, uint32_t sequence, unsigned ch
 	}
 }
 
-void icmp_error_about_flow(const struct flow *flow, enum icmp_error what, uint32_t mtu, uint32_t sequence)
+static void about_flow(const struct flow *flow, enum icmp_error what, const struct in6_addr *from, uint32_t mtu,
+                       uint32_t sequence)
 {
 	const struct flow_key *key = &flow->key;
 	unsigned char quote[sizeof(struct ip6_hdr) + UPPER_BYTES];
@@ -159,10 +169,37 @@ void icmp_error_about_flow(const struct flow *flow, enum icmp_error what, uint32
 
 	if (!may_send(flow->nat))
 		return;
-	len = packet_put_ip(quote, &key->guest.address, &key->far.address, key->protocol, UPPER_BYTES, TTL, 0);
+	len = packet_put_ip(quote, &key->guest.address, &key->far.address, key->protocol, UPPER_BYTES,
+	                    what == ICMP_ERROR_EXPIRED ? 1 : TTL, 0);
 	put_upper(key, sequence, quote + len);
-	send_error(flow->nat, flow->pair, what, what == ICMP_ERROR_TOO_BIG ? mtu : 0, &key->guest.address,
-	           &key->far.address, quote, len + UPPER_BYTES);
+	send_error(flow->nat, flow->pair, what, what == ICMP_ERROR_TOO_BIG ? mtu : 0, &key->guest.address, from, quote,
+	           len + UPPER_BYTES);
+}
+
+void icmp_error_about_flow(const struct flow *flow, enum icmp_error what, uint32_t mtu, uint32_t sequence)
+{
+	const struct flow_key *key = &flow->key;
+	const struct in6_addr from = source_of(flow->nat, what, &key->guest.address, &key->far.address);
+
+	about_flow(flow, what, &from, mtu, sequence);
+}
+
+/* An address that can stand for a router, seen from the guest: none that means another one there. */
+static bool is_router(const struct flow *flow, const struct in6_addr *a)
+{
+	return net_is_ipv4(a) == net_is_ipv4(&flow->key.guest.address) && !net_is_loopback(a) &&
+	       !net_is_unspecified(a) && !net_is_multicast(a) && !net_is_link_local(a) &&
+	       !nat_is_guest_address(flow->nat, a) && !nat_is_gateway_address(flow->nat, a);
+}
+
+void icmp_error_relay(const struct flow *flow, const struct error_report *report, uint32_t sequence)
+{
+	if (!report->expired)
+		icmp_error_about_flow(flow, icmp_error_of(report->error), report->mtu, sequence);
+	else if (is_router(flow, &report->router))
+		about_flow(flow, ICMP_ERROR_EXPIRED, &report->router, 0, sequence);
+	else
+		icmp_error_about_flow(flow, ICMP_ERROR_EXPIRED, 0, sequence);
 }
 
 enum icmp_error icmp_error_of(int error)

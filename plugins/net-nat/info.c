@@ -4,8 +4,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "plugins/net-nat/flow.h"
+#include "plugins/net-nat/flow-log.h"
 #include "plugins/net-nat/forward.h"
 #include "plugins/net-nat/names.h"
 #include "plugins/net-nat/nat.h"
@@ -164,6 +166,20 @@ static void tell_flows(const struct nat *nat)
 	end(nat);
 }
 
+static void tell_line(void *ctx, time_t when, const char *line)
+{
+	const struct nat *nat = ctx;
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&when, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	begin(nat, NULL);
+	tell_text(nat, "time", text);
+	tell_text(nat, "line", line);
+	end(nat);
+}
+
 void nat_info(void *self)
 {
 	struct nat *nat = self;
@@ -176,4 +192,7 @@ void nat_info(void *self)
 	tell_rules(nat);
 	tell(nat, "flow_count", flows_count(nat->flows));
 	tell_flows(nat);
+	begin_list(nat, "log");
+	flow_log_each(flows_log(nat->flows), tell_line, nat);
+	end(nat);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * info.h - what `capsa info` shows of a network: the guest's addresses, published ports with the ports that they got,
- * rules with what they decided, flows. In the plugin's info(), on the main thread.
+ * rules with what they decided, flows, lines about flows. In the plugin's info(), on the main thread.
  */
 #ifndef CAPSA_NAT_INFO_H
 #define CAPSA_NAT_INFO_H

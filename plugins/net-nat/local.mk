@@ -9,6 +9,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
 	plugins/net-nat/error-queue.c plugins/net-nat/error-queue.h \
 	plugins/net-nat/flow.c plugins/net-nat/flow.h \
+	plugins/net-nat/flow-log.c plugins/net-nat/flow-log.h \
 	plugins/net-nat/forward.c plugins/net-nat/forward.h \
 	plugins/net-nat/fragment.c plugins/net-nat/fragment.h \
 	plugins/net-nat/gateway.c plugins/net-nat/gateway.h \
@@ -22,6 +23,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
 	plugins/net-nat/policy-read.c \
 	plugins/net-nat/name-check.c plugins/net-nat/name-check.h \
+	plugins/net-nat/hop-limit.h \
 	plugins/net-nat/rate.c plugins/net-nat/rate.h \
 	plugins/net-nat/send.c plugins/net-nat/send.h \
 	plugins/net-nat/sockets.c plugins/net-nat/sockets.h \
@@ -94,7 +96,7 @@ endif
 tests_unit_nat_options_test_SOURCES = tests/unit/nat_options_test.c
 tests_unit_nat_options_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_options_test_LDADD = $(NET_NAT_TEST_WITH)
-tests_unit_nat_flow_test_SOURCES = tests/unit/nat_flow_test.c
+tests_unit_nat_flow_test_SOURCES = tests/unit/nat_flow_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_flow_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_flow_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_udp_test_SOURCES = tests/unit/nat_udp_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
@@ -204,3 +206,12 @@ tests_unit_nat_many_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_turns_test_SOURCES = tests/unit/nat_turns_test.c $(NAT_TCP_CASE)
 tests_unit_nat_turns_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_turns_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# How far packets go, and who says that they went no further: with routers that the test plays.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_hop_limit_test
+TESTS += tests/unit/nat_hop_limit_test
+endif
+tests_unit_nat_hop_limit_test_SOURCES = tests/unit/nat_hop_limit_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+tests_unit_nat_hop_limit_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_hop_limit_test_LDADD = $(NET_NAT_TEST_WITH)

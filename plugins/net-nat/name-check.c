@@ -73,7 +73,9 @@ static bool take_name(const unsigned char *text, size_t len, char name[POLICY_NA
 		return false;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
-	return names_normal(copy, name, POLICY_NAME_MAX) == 0 && name[0] && net_address_parse(name, &address) < 0;
+	/* An address is none, in whichever spelling. */
+	return !strpbrk(copy, ":[]/@") && names_normal(copy, name, POLICY_NAME_MAX) == 0 && name[0] &&
+	       net_address_parse(name, &address) < 0;
 }
 
 static bool read_server_name(struct part extension, char name[POLICY_NAME_MAX])
@@ -89,23 +91,25 @@ static bool read_server_name(struct part extension, char name[POLICY_NAME_MAX])
 static enum name_check read_hello(struct part hello, char name[POLICY_NAME_MAX])
 {
 	struct part ignored, extensions, extension;
-	bool found = false;
+	bool found = false, encrypted = false;
 	size_t type;
 
 	if (!skip(&hello, 2 + 32) || !take_part(&hello, 1, &ignored) || !take_part(&hello, 2, &ignored) ||
 	    !take_part(&hello, 1, &ignored) || !take_part(&hello, 2, &extensions) || hello.len)
 		return NAME_CHECK_NONE;
 	while (extensions.len) {
-		if (!take_number(&extensions, 2, &type) || !take_part(&extensions, 2, &extension) ||
-		    type == TLS_EXTENSION_ECH)
+		if (!take_number(&extensions, 2, &type) || !take_part(&extensions, 2, &extension))
 			return NAME_CHECK_NONE;
+		encrypted = encrypted || type == TLS_EXTENSION_ECH;
 		if (type != TLS_EXTENSION_NAME)
 			continue;
 		if (found || !read_server_name(extension, name))
 			return NAME_CHECK_NONE;
 		found = true;
 	}
-	return found ? NAME_CHECK_NAME : NAME_CHECK_NONE;
+	if (!found)
+		return NAME_CHECK_NONE;
+	return encrypted ? NAME_CHECK_OUTER : NAME_CHECK_NAME;
 }
 
 static enum name_check check_tls(const unsigned char *data, size_t len, char name[POLICY_NAME_MAX])
@@ -274,7 +278,7 @@ enum name_check name_check(const void *data, size_t len, char name[POLICY_NAME_M
 	found = bytes[0] == TLS_HANDSHAKE ? check_tls(bytes, within, name) : check_http(data, within, name);
 	if (found == NAME_CHECK_MORE && within == NAME_CHECK_MAX)
 		found = NAME_CHECK_NONE;
-	if (found != NAME_CHECK_NAME)
+	if (found != NAME_CHECK_NAME && found != NAME_CHECK_OUTER)
 		name[0] = '\0';
 	return found;
 }

@@ -7,7 +7,9 @@
  *              arrive.c     frames from the guest: who takes them          send.h     packets to the guest
  *              gateway.h    what the gateway itself answers: ARP, DHCP, neighbour discovery, ping
  *              flow.h       the table of flows              tcp.h udp.h echo.h        their three kinds
+ *              flow-log.h   lines about them
  *              fragment.h   pieces put together             icmp-error.h  what went wrong, told to the guest
+ *              hop-limit.h  how far packets may go          error-queue.h what went wrong outside
  *              dns.h        the forwarder                   upstream.h    whom it asks (resolv.conf)
  *              policy.h     the rules                       names.h       addresses that names have
  *              host-address.h  which addresses are the host's own

@@ -427,7 +427,7 @@ static int read_rules(struct cause *cause, const struct capsa_value *value, stru
 
 static int read_all(struct cause *cause, const struct capsa_value *value, struct policy *policy)
 {
-	static const char *const keys[] = { "default", "rules", "check_names", NULL };
+	static const char *const keys[] = { "default", "rules", "check_names", "allow_ech", NULL };
 	static const char *const words[] = { "allow", "deny", NULL };
 	bool seen_rules = false;
 	unsigned word = 0;
@@ -441,6 +441,8 @@ static int read_all(struct cause *cause, const struct capsa_value *value, struct
 			policy->allow = word == 0;
 		} else if (strcmp(item->name, "check_names") == 0) {
 			rc = read_bool(cause, item, &policy->check_names);
+		} else if (strcmp(item->name, "allow_ech") == 0) {
+			rc = read_bool(cause, item, &policy->allow_ech);
 		} else if (strcmp(item->name, "rules") != 0) {
 			rc = unknown_key(cause, item, "a policy", keys);
 		} else if (seen_rules) {

@@ -61,7 +61,7 @@ struct policy_rule {
 
 struct policy {
 	bool allow; /* default */
-	bool check_names;
+	bool check_names, allow_ech;
 	unsigned n_rules;
 	struct policy_rule *rules;
 	struct {

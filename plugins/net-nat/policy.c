@@ -323,6 +323,11 @@ bool policy_checks_names(const struct policy *policy)
 	return policy->check_names;
 }
 
+bool policy_allows_ech(const struct policy *policy)
+{
+	return policy->allow_ech;
+}
+
 /* ---- counting ---- */
 
 void policy_count(struct policy *policy, const struct verdict *verdict, uint64_t flows, uint64_t bytes)

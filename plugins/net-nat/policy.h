@@ -2,7 +2,7 @@
 /*
  * policy.h - the rules: which flows and names of the guest are allowed.
  *
- *     policy = { default = "deny"; check_names = true;
+ *     policy = { default = "deny"; check_names = true; allow_ech = false;
  *                rules = ( { action = "allow"; domain = "*.debian.org"; port = 443; },
  *                          { action = "log";   cidr = "10.0.0.0/8"; } ); };
  *
@@ -53,6 +53,7 @@ struct verdict {
 	bool log;     /* a `log` rule matched, or the rule that decided has log = true */
 	int rule;     /* which rule decided (0..), or POLICY_* */
 	bool by_name; /* a domain matcher was part of it: check_names may look into the flow */
+	bool unnamed; /* denied: that rule allowed it, but check_names found no name, or none that is allowed */
 	/* policy.c's: what was asked, for policy_name_fits(). */
 	uint8_t protocol;
 	unsigned char classes, inside_classes;
@@ -82,6 +83,8 @@ bool policy_allows_name(const struct policy *policy, const char *name);
 /* Whether the flow would be allowed if its address had this name (as names_normal()) alone: what SNI or Host say. */
 bool policy_name_fits(const struct policy *policy, const struct verdict *verdict, const char *name);
 bool policy_checks_names(const struct policy *policy);
+/* Whether a name counts beside which there may be an encrypted one (name-check.h). */
+bool policy_allows_ech(const struct policy *policy);
 /* Counting, for info: a flow that was decided so, and bytes of it. */
 void policy_count(struct policy *policy, const struct verdict *verdict, uint64_t flows, uint64_t bytes);
 

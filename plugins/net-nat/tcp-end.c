@@ -24,6 +24,7 @@ void tcp_end(struct tcp_flow *f)
 	unacked_close(&nat->tcp->pool, &f->unacked);
 	sockets_close(nat->sockets, &f->flow.source);
 	flows_remove(nat->flows, &f->flow);
+	free(f->name);
 	free(f);
 }
 
@@ -116,4 +117,4 @@ static void drop(struct flow *flow)
 	tcp_end_abort((struct tcp_flow *)flow);
 }
 
-const struct flow_kind flow_tcp = { .name = "tcp", .deny = deny, .drop = drop };
+const struct flow_kind flow_tcp = { .name = "tcp", .deny = deny, .drop = drop, .name_fits = tcp_kept_name_fits };

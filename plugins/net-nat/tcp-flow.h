@@ -64,6 +64,7 @@ struct tcp_flow {
 	struct unacked unacked;
 	struct tcp_kept *kept;   /* NULL: nothing */
 	struct tcp_ahead *ahead; /* NULL: nothing */
+	char *name;              /* that check_names has found; NULL: it was not asked for one, or has none yet */
 
 	/* From the guest. */
 	uint32_t receive_first; /* the guest's initial sequence number */
@@ -96,6 +97,7 @@ struct tcp_flow {
 	bool timing : 1;     /* timed, timed_at */
 	bool recovering : 1; /* until `recover` is acknowledged */
 	bool connected : 1;  /* the socket is */
+	bool outer : 1;      /* beside `name` there may be another one (name-check.h) */
 };
 
 TAILQ_HEAD(tcp_flow_list, tcp_flow);
@@ -222,6 +224,8 @@ void tcp_kept_end(struct tcp_flow *f);
 ssize_t tcp_kept_add(struct tcp_flow *f, const struct iovec *iov, unsigned n, size_t skip, size_t len);
 /* The socket takes data again: as much as it will, and then our end of data (f->shut_due). 0 or -errno. */
 int tcp_kept_flush(struct tcp_flow *f);
+/* flow_kind's: rules have been replaced. */
+bool tcp_kept_name_fits(struct flow *flow);
 /* The name has not come yet. */
 bool tcp_kept_is_unnamed(const struct tcp_flow *f);
 /* How much more may be offered while something is kept. */

@@ -5,9 +5,11 @@
  *   room   The socket took less than the window that was offered. The kernel's own bookkeeping has a price, so that is
  *          not always foreseen; what the guest sent within its window is never thrown away for that. No more is offered
  *          while something is kept. All connections together keep TCP_KEPT_MOST; beyond, the guest has to send it
- * again. name   check_names (policy.h): the first bytes on a connection that was allowed by a domain stay here until
- * they have said a name (name-check.h). Where they say none, or one that is not allowed, the connection ends with a
- *          RST, and nothing has been sent.
+ *          again.
+ *   name   check_names (policy.h): the first bytes on a connection that was allowed by a domain stay here until they
+ *          have said a name (name-check.h). Where they say none, or one that is not allowed, the connection ends with
+ *          a RST, and nothing has been sent. The name stays with the connection, for rules that come later. One whose
+ *          first bytes have gone on under rules that did not ask for a name has none, and ends with rules that do.
  *
  * Kept bytes are acknowledged. In order, so while there are some all text comes here.
  */
@@ -49,11 +51,14 @@ static bool grow(struct tcp_flow *f, size_t len)
 	return true;
 }
 
+static bool needs_name(const struct tcp_flow *f)
+{
+	return !f->flow.inbound && f->flow.verdict.by_name && policy_checks_names(f->flow.nat->policy);
+}
+
 int tcp_kept_begin(struct tcp_flow *f)
 {
-	const struct nat *nat = f->flow.nat;
-
-	if (f->flow.inbound || !f->flow.verdict.by_name || !policy_checks_names(nat->policy))
+	if (!needs_name(f))
 		return 0;
 	f->kept = calloc(1, sizeof *f->kept);
 	if (!f->kept)
@@ -107,23 +112,60 @@ int tcp_kept_flush(struct tcp_flow *f)
 	return 0;
 }
 
+static bool may_have_name(const struct tcp_flow *f, const char *name, bool outer)
+{
+	const struct policy *policy = f->flow.nat->policy;
+
+	return (!outer || policy_allows_ech(policy)) && policy_name_fits(policy, &f->flow.verdict, name);
+}
+
 static int judge(struct tcp_flow *f)
 {
-	struct nat *nat = f->flow.nat;
 	struct tcp_kept *kept = f->kept;
 	char name[POLICY_NAME_MAX];
+	const enum name_check found = name_check(kept->bytes, kept->end, name);
 
-	switch (name_check(kept->bytes, kept->end, name)) {
-	case NAME_CHECK_MORE:
+	if (found == NAME_CHECK_MORE)
 		return kept->end < NAME_CHECK_MAX ? 0 : -EACCES;
-	case NAME_CHECK_NAME:
-		if (!policy_name_fits(nat->policy, &f->flow.verdict, name))
-			return -EACCES;
-		kept->unnamed = false;
-		return tcp_kept_flush(f);
-	default:
+	if (found == NAME_CHECK_NONE || !may_have_name(f, name, found == NAME_CHECK_OUTER))
 		return -EACCES;
-	}
+	f->name = strdup(name);
+	if (!f->name)
+		return -ENOMEM;
+	f->outer = found == NAME_CHECK_OUTER;
+	kept->unnamed = false;
+	return tcp_kept_flush(f);
+}
+
+/* No rule asks for a name any more: what has waited for one goes on. False: its socket has failed. */
+static bool release(struct tcp_flow *f)
+{
+	if (!tcp_kept_is_unnamed(f))
+		return true;
+	f->kept->unnamed = false;
+	if (f->kept->end)
+		return tcp_kept_flush(f) == 0;
+	tcp_kept_end(f);
+	return true;
+}
+
+bool tcp_kept_name_fits(struct flow *flow)
+{
+	struct tcp_flow *f = (struct tcp_flow *)flow;
+
+	if (!needs_name(f))
+		return release(f);
+	if (f->name)
+		return may_have_name(f, f->name, f->outer);
+	if (tcp_kept_is_unnamed(f))
+		return true; /* still to be said */
+	/* Nothing has been sent: the first bytes are still to come, or never will. */
+	if (flow->tx_bytes)
+		return false;
+	if (f->state == TCP_STATE_CLOSED ||
+	    (tcp_state_is_open(tcp_flow_state(f)) && !tcp_state_takes_data(tcp_flow_state(f))))
+		return true;
+	return tcp_kept_begin(f) == 0;
 }
 
 static size_t copy_pieces(unsigned char *to, const struct iovec *iov, unsigned n, size_t skip, size_t len)
@@ -167,6 +209,6 @@ ssize_t tcp_kept_add(struct tcp_flow *f, const struct iovec *iov, unsigned n, si
 		return (ssize_t)len;
 	rc = judge(f);
 	if (rc == -EACCES)
-		counter_add(f->flow.nat->counters.flows_denied, 1);
+		flow_unnamed(&f->flow);
 	return rc < 0 ? rc : (ssize_t)len;
 }

@@ -197,7 +197,11 @@ static bool take_text(struct tcp_flow *f, const struct nic_frame *frame, const s
 	if (rc >= 0 && f->ahead)
 		rc = tcp_ahead_deliver(f);
 	/* Where the guest has ended without a name, none will come. */
-	if (rc < 0 || (fin && tcp_kept_is_unnamed(f))) {
+	if (rc >= 0 && fin && tcp_kept_is_unnamed(f)) {
+		flow_unnamed(&f->flow);
+		rc = -EACCES;
+	}
+	if (rc < 0) {
 		tcp_end_reset(f);
 		return false;
 	}

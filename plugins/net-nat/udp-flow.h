@@ -41,6 +41,7 @@ struct udp_flow {
 	bool answered; /* the other side has said something, too */
 	/* The guest's: */
 	struct udp_receiver receiver;
+	uint8_t hop_limit, hop_limit_wanted; /* hop-limit.h: of the last datagram, and of the one that is to go */
 	/* Of a published port, else NULL: */
 	struct udp_published *published;
 	struct udp_peer peer;

@@ -14,6 +14,7 @@
 #include "plugins/net/checksum.h"
 #include "plugins/net-nat/dns.h"
 #include "plugins/net-nat/error-queue.h"
+#include "plugins/net-nat/hop-limit.h"
 #include "plugins/net-nat/icmp-error.h"
 #include "plugins/net-nat/rate.h"
 #include "plugins/net-nat/send.h"
@@ -310,7 +311,7 @@ static bool take_errors(struct udp_flow *u)
 	for (unsigned i = 0; i < ERRORS_BUDGET && error_queue_take(u->flow.source.fd, &report, NULL, NULL); i++) {
 		/* What this host said itself, sendmsg(2) said as well. */
 		if (!report.local)
-			icmp_error_about_flow(&u->flow, icmp_error_of(report.error), report.mtu, 0);
+			icmp_error_relay(&u->flow, &report, 0);
 		any = true;
 	}
 	return any;
@@ -378,6 +379,7 @@ static int connect_flow(struct udp_flow *u)
 	struct socket_source *source = &u->flow.source;
 	int rc;
 
+	u->hop_limit = HOP_LIMIT_USUAL;
 	source->ready = on_ready;
 	source->input_only = true;
 	source->fd = open_socket(nat, &u->flow.real);
@@ -433,6 +435,11 @@ static bool is_stale(int error)
 	return error == EINVAL || error == EADDRNOTAVAIL || error == ENETDOWN || error == ENODEV || error == ENXIO;
 }
 
+static int family_of(const struct flow *flow)
+{
+	return net_is_ipv4(&flow->real.address) ? AF_INET : AF_INET6;
+}
+
 static int send_once(struct udp_flow *u, struct iovec *payload, unsigned n)
 {
 	const struct msghdr message = { .msg_iov = payload, .msg_iovlen = n };
@@ -441,6 +448,7 @@ static int send_once(struct udp_flow *u, struct iovec *payload, unsigned n)
 		return udp_published_send(u, payload, n);
 	if (u->flow.source.fd < 0) /* the last attempt to open it again failed */
 		return -EADDRNOTAVAIL;
+	hop_limit_set(u->flow.source.fd, family_of(&u->flow), &u->hop_limit, u->hop_limit_wanted);
 	return sendmsg(u->flow.source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
@@ -521,11 +529,11 @@ void udp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 	if (!u)
 		return;
 	u->flow.pair = frame->pair;
+	u->hop_limit_wanted = packet->ttl;
 	udp_flow_sent(u, len); /* first: a flow that is in use is not ended to make room for its own new socket */
 	rc = send_datagram(u, payload, n);
 	if (rc == -EMSGSIZE)
-		say(nat, frame, packet, ICMP_ERROR_TOO_BIG,
-		    error_queue_mtu(u->flow.source.fd, net_is_ipv4(&u->flow.real.address) ? AF_INET : AF_INET6));
+		say(nat, frame, packet, ICMP_ERROR_TOO_BIG, error_queue_mtu(u->flow.source.fd, family_of(&u->flow)));
 	else if (rc && rc != -EAGAIN && rc != -ENOBUFS && rc != -ENOMEM)
 		say(nat, frame, packet, icmp_error_of(-rc), 0);
 	return;

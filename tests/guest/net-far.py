@@ -3,7 +3,8 @@
 
     net-far.py ADDRESS... [-- NAME=ADDRESS...]
 
-HTTP on port 80 of all addresses, names on port 53 (UDP). Says "ready" when both are there.
+HTTP on port 80 of all addresses, of either family, names on port 53 (UDP) of the first. A name has the one address that
+it is given, A or AAAA. Says "ready" when all are there.
 """
 
 import http.server
@@ -28,6 +29,19 @@ class Web(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self, address):
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, 80), Web)
+
+
+def record_of(address):
+    """Type and data of an address."""
+    if ":" in address:
+        return 28, socket.inet_pton(socket.AF_INET6, address)
+    return 1, socket.inet_aton(address)
+
+
 def name_of(question):
     labels, at = [], 12
     while question[at]:
@@ -40,8 +54,9 @@ def answer(question):
     name, end = name_of(question)
     kind = struct.unpack(">H", question[end - 4:end - 2])[0]
     records = b""
-    if name in NAMES and kind == 1:
-        records = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton(NAMES[name])
+    if name in NAMES and kind == record_of(NAMES[name])[0]:
+        data = record_of(NAMES[name])[1]
+        records = b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
     flags = 0x8180 if name in NAMES else 0x8183  # NXDOMAIN
     return question[:2] + struct.pack(">HHHHH", flags, 1, 1 if records else 0, 0, 0) + question[12:end] + records
 
@@ -53,8 +68,7 @@ def serve_names(s):
 
 
 for address in sys.argv[1:split]:
-    web = http.server.ThreadingHTTPServer((address, 80), Web)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
+    threading.Thread(target=Server(address).serve_forever, daemon=True).start()
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 names.bind((sys.argv[1], 53))
 print("ready", flush=True)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # `capsa run --net nat` and what belongs to it, as an ordinary user: in a user and network namespace of the test's own
-# there is this host, 203.0.113.1, and behind a cable another one with a web server and a name server (net-far.py).
+# there is this host, 203.0.113.1 and 2001:db8:1::1, and behind a cable another one with a web server and a name server
+# (net-far.py), which is also the router to 198.51.100.0/24.
 if [ -z "${CAPSA_NET_INSIDE-}" ]; then
 	if ! unshare -Urnm true 2>/dev/null || ! command -v ip >/dev/null || ! command -v python3 >/dev/null; then
 		echo "ok - networks # SKIP it takes user namespaces, ip(8) and python3"
@@ -12,17 +13,23 @@ fi
 . "$(dirname "$(realpath "$0")")/lib.sh"
 
 memory=256M
-host=203.0.113.1 far=203.0.113.80 other=203.0.113.81
+host=203.0.113.1 far=203.0.113.80 other=203.0.113.81 beyond=198.51.100.80
+host6=2001:db8:1::1 far6=2001:db8:1::80
 ip link set lo up
+echo 0 0 >/proc/sys/net/ipv4/ping_group_range
 # A namespace lives as long as somebody is in it.
 # shellcheck disable=SC2016
 coproc other_host { exec unshare -n sh -c 'echo made; read -r go; ip link set lo up; ip link set far0 up
 	for a in "$1" "$2"; do ip address add "$a/24" dev far0; done
-	exec python3 "$3/net-far.py" "$1" "$2" -- "web.test=$1" "other.test=$2" "sly.test=127.0.0.1"' sh $far $other "$tests"; }
+	ip address add "$3/64" dev far0 nodad
+	echo 1 >/proc/sys/net/ipv4/ip_forward && ip route add 198.51.100.0/24 dev far0
+	exec python3 "$4/net-far.py" "$1" "$2" "$3" -- "web.test=$1" "other.test=$2" "sly.test=127.0.0.1" "six.test=$3"' \
+	sh $far $other $far6 "$tests"; }
 # shellcheck disable=SC2154 # coproc sets it
 read -r _ <&"${other_host[0]}"
 # shellcheck disable=SC2154
-ip link add near0 type veth peer name far0 netns "$other_host_PID" && ip address add $host/24 dev near0 && ip link set near0 up || exit
+ip link add near0 type veth peer name far0 netns "$other_host_PID" && ip address add $host/24 dev near0 &&
+	ip address add $host6/64 dev near0 nodad && ip link set near0 up && ip route add 198.51.100.0/24 via $far || exit
 echo go >&"${other_host[1]}"
 read -r line <&"${other_host[0]}" && [ "$line" = ready ] || exit
 echo "nameserver $far" >"$work/resolv.conf"
@@ -61,6 +68,32 @@ far_host_by_address() {
 
 far_host_by_name() {
 	text=$(run --net nat -- wget -qO- http://web.test/) && far_answers "$text" $far
+}
+
+far_host_over_ipv6() {
+	# By its address and by a name that has no other; this host is no more reached than by IPv4.
+	run --net nat -- sh -c "wget -qO- http://[$far6]/ && wget -qO- http://six.test/ || exit
+		for a in $host6 fd00:ca:b5a::1; do timeout 60 wget -qO- http://[\$a]/ && exit 1; done; true" >"$work/console.txt" 2>&1 &&
+		says "^far $far6 for \\[$far6\\]" "^far $far6 for six.test" 'refused'
+}
+
+# Each router on the way under its own address: the gateway, and that of the test, which the packets end at.
+routers_are_seen() {
+	run --net nat -- sh -c "traceroute -n -q 1 -m 2 -w 5 $beyond && traceroute -I -n -q 1 -m 2 -w 5 $beyond && ping -c 1 $far" \
+		>"$work/console.txt" 2>&1 || return
+	[ "$(grep -cE '^ *1 +10\.0\.2\.1 ' "$work/console.txt")" = 2 ] &&
+		[ "$(grep -cE "^ *2 +${far//./\\.} " "$work/console.txt")" = 2 ] && says "1 packets received|, 0% packet loss"
+}
+
+# Where they are looked for: on standard error though -q, and of a machine that was started in its info.
+lines_that_were_asked_for() {
+	printf '%s\n' "rules = ( { action = \"log\"; protocol = \"tcp\"; }, { action = \"deny\"; ip = \"$other\"; } );" >"$work/rules"
+	run --policy "$work/rules" -- sh -c "wget -qO- http://$far/; timeout 60 wget -qO- http://$other/; true" >"$work/console.txt" 2>&1 || return
+	says "^capsa: net-nat0: tcp 10\.0\.2\.2:[0-9]+ -> $far:80 allowed by default" "$other:80 denied by rule 2 " || return
+	timeout "$limit" "$capsa" start -q --name logged --memory $memory --policy "$work/rules" >/dev/null || return
+	timeout "$limit" "$capsa" exec logged -- wget -qO- http://$far/ </dev/null
+	timeout "$limit" "$capsa" info logged >"$work/console.txt"
+	"$capsa" stop logged && says "time 20.*, line tcp 10\.0\.2\.2:[0-9]+ -> $far:80 allowed"
 }
 
 the_gateway_answers_ping() {
@@ -147,6 +180,9 @@ check "without a network there is none, and no module for it" nothing_without
 check "the gateway answers ping" the_gateway_answers_ping
 check "a far host is reached by its address" far_host_by_address
 check "... and by its name" far_host_by_name
+check "a far host is reached over IPv6, by address and by a name that has no other" far_host_over_ipv6
+check "routers on the way are seen, and a far host answers ping" routers_are_seen
+check "lines of a log rule appear where they are looked for" lines_that_were_asked_for
 check "resolv.conf of a host's root is covered, not changed" root_of_the_host
 check "this host is out of reach" not_this_host
 check "what is denied fails at once" denied_at_once

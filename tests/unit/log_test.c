@@ -65,6 +65,23 @@ static void a_line_has_its_level_and_its_end(void **state)
 	assert_string_equal(text, "capsa: warning: the words\ncapsa: error: raw\r\n");
 }
 
+static void what_was_asked_for_is_written_at_every_level(void **state)
+{
+	struct pipe_log p = pipe_log_take();
+	char text[4097];
+
+	(void)state;
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++) {
+		log_set_level((enum log_level)level);
+		assert_true(log_enabled(LOG_LEVEL_ASKED));
+		log_line(LOG_LEVEL_ASKED, "line %d", level);
+	}
+	log_set_level(LOG_LEVEL_WARNING);
+	pipe_log_text(p, text);
+	pipe_log_give_back(p);
+	assert_string_equal(text, "capsa: line 0\ncapsa: line 1\ncapsa: line 2\ncapsa: line 3\n");
+}
+
 static void a_long_line_is_cut_and_ends(void **state)
 {
 	struct pipe_log p = pipe_log_take();
@@ -106,6 +123,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_has_its_level_and_its_end),
+		cmocka_unit_test(what_was_asked_for_is_written_at_every_level),
 		cmocka_unit_test(a_long_line_is_cut_and_ends),
 		cmocka_unit_test(a_reader_that_stands_still_is_not_waited_for),
 	};

@@ -9,6 +9,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <unistd.h>
 
 #include "plugins/net-nat/host-address.h"
@@ -489,6 +490,25 @@ static void an_address_that_becomes_the_hosts_is_closed_at_once(void **state)
 	nat_end(&guest);
 }
 
+static void an_address_that_a_local_route_makes_the_hosts_is_closed(void **state)
+{
+	(void)state;
+	assert_true(namespace_set_route("192.0.2.0/24", RTN_LOCAL, 0, true));
+	begin(ALL_ALLOWED);
+	assert_denied("192.0.2.9", CLOSED);
+	if (namespace_has_ipv6()) {
+		assert_true(is_allowed("2001:db8:1::9", CLOSED));
+		assert_true(namespace_set_route("2001:db8:1::/64", RTN_LOCAL, 0, true));
+		settle();
+		assert_int_equal(flows_count(guest.nat->flows), 0);
+		assert_false(is_allowed("2001:db8:1::9", CLOSED));
+		assert_false(heard(witness));
+		assert_true(namespace_set_route("2001:db8:1::/64", RTN_LOCAL, 0, false));
+	}
+	assert_true(namespace_set_route("192.0.2.0/24", RTN_LOCAL, 0, false));
+	nat_end(&guest);
+}
+
 /* ---- names ---- */
 
 static void name_servers_beside_ours_are_just_traffic(void **state)
@@ -694,6 +714,7 @@ int main(void)
 		TEST(a_handshake_under_way_does_not_outlive_its_rule),
 		TEST(the_key_of_a_flow_that_ended_opens_nothing),
 		TEST(an_answer_that_nobody_asked_for_opens_nothing),
+		TEST(an_address_that_a_local_route_makes_the_hosts_is_closed),
 	};
 	const char *why = namespace_enter();
 

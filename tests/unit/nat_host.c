@@ -69,6 +69,8 @@ static void host_log(struct capsa_device *dev, enum capsa_log_level level, const
 
 	if (level == CAPSA_LOG_DEBUG)
 		return;
+	if (level == CAPSA_LOG_ASKED)
+		host->asked++;
 	va_start(args, fmt);
 	vsnprintf(line, sizeof line - 1, fmt, args);
 	va_end(args);

@@ -64,6 +64,7 @@ struct nat_host {
 	unsigned told; /* configuration interrupts */
 	char error[1024];
 	char logged[8192];
+	unsigned asked; /* lines of CAPSA_LOG_ASKED */
 	bool echo_log; /* to standard error as well */
 	bool broken;
 

@@ -165,13 +165,6 @@ static void a_client_hello_that_can_be_read_in_two_ways_names_nobody(void **stat
 	}
 	whole = hello(&extensions, 16384);
 	expect(&whole, NAME_CHECK_NONE, "");
-	/* An encrypted one behind the name that is shown. */
-	extensions.len = 0;
-	put_name_extension(&extensions, "a.example");
-	put(&extensions, 0xfe0d, 2);
-	put(&extensions, 0, 2);
-	whole = hello(&extensions, 16384);
-	expect(&whole, NAME_CHECK_NONE, "");
 	/* A name that is none. */
 	extensions.len = 0;
 	put_name_extension(&extensions, "a..example");
@@ -186,6 +179,101 @@ static void a_client_hello_that_can_be_read_in_two_ways_names_nobody(void **stat
 	put_name_extension(&extensions, "a.example");
 	extensions.data[3] = 200;
 	whole = hello(&extensions, 16384);
+	expect(&whole, NAME_CHECK_NONE, "");
+}
+
+static void a_name_that_may_have_another_beside_it_is_told_apart(void **state)
+{
+	struct bytes extensions = { .len = 0 }, whole;
+
+	(void)state;
+	/* In front of the name or behind it, real, random or empty. */
+	for (unsigned i = 0; i < 6; i++) {
+		extensions.len = 0;
+		if (i % 2)
+			put_name_extension(&extensions, "A.example.");
+		put(&extensions, 0xfe0d, 2);
+		put(&extensions, i < 4 ? 186 : 0, 2);
+		for (unsigned n = 0; i < 4 && n < 186; n++)
+			put(&extensions, i < 2 ? 0 : n * 77 & 255, 1);
+		if (i % 2 == 0)
+			put_name_extension(&extensions, "A.example.");
+		whole = hello(&extensions, 16384);
+		expect(&whole, NAME_CHECK_OUTER, "a.example");
+		whole = hello(&extensions, 50);
+		expect(&whole, NAME_CHECK_OUTER, "a.example");
+	}
+	/* Without an outer one. */
+	extensions.len = 0;
+	put(&extensions, 0xfe0d, 2);
+	put(&extensions, 0, 2);
+	whole = hello(&extensions, 16384);
+	expect(&whole, NAME_CHECK_NONE, "");
+	/* What else clients put there to keep servers flexible (RFC 8701) does not matter. */
+	extensions.len = 0;
+	put(&extensions, 0x0a0a, 2);
+	put(&extensions, 0, 2);
+	put_name_extension(&extensions, "a.example");
+	put(&extensions, 0xfafa, 2);
+	put(&extensions, 1, 2);
+	put(&extensions, 0, 1);
+	whole = hello(&extensions, 16384);
+	expect(&whole, NAME_CHECK_NAME, "a.example");
+}
+
+/* The server's name as an extension of its own, whatever is written there. */
+static void server_name(const char *text, enum name_check expected, const char *name)
+{
+	struct bytes extensions = { .len = 0 }, whole;
+
+	put_name_extension(&extensions, text);
+	whole = hello(&extensions, 16384);
+	expect(&whole, expected, name);
+}
+
+static void names_of_client_hellos_are_names(void **state)
+{
+	static const char *const none[] = { "",
+		                            ".",
+		                            "198.51.100.1",
+		                            "198.51.100.1.",
+		                            "2001:db8::1",
+		                            "[2001:db8::1]",
+		                            "::ffff:198.51.100.1",
+		                            "a.example..",
+		                            ".a.example",
+		                            "a example",
+		                            "a.example\n",
+		                            "a\\.example",
+		                            "\xc3\xa4.example" };
+
+	(void)state;
+	server_name("a.EXAMPLE", NAME_CHECK_NAME, "a.example");
+	server_name("a.example.", NAME_CHECK_NAME, "a.example");
+	server_name("xn--4ca.example", NAME_CHECK_NAME, "xn--4ca.example");
+	for (unsigned i = 0; i < sizeof none / sizeof *none; i++)
+		server_name(none[i], NAME_CHECK_NONE, "");
+}
+
+static void a_name_in_a_second_record_is_found(void **state)
+{
+	struct bytes extensions = { .len = 0 }, whole;
+	const size_t before = 4 + 2 + 32 + 1 + 2 + 2 + 2 + 2; /* bytes of the hello in front of its extensions */
+
+	(void)state;
+	put_padding(&extensions, 500);
+	put_name_extension(&extensions, "a.example");
+	whole = hello(&extensions, before + 4 + 500); /* all of the name's extension, and nothing else */
+	expect_each(&whole, "a.example");
+	whole = hello(&extensions, before + 4 + 500 + 11); /* within the name */
+	expect_each(&whole, "a.example");
+	/* Longer than what is kept, the name in front: it is not waited for. */
+	extensions.len = 0;
+	put_name_extension(&extensions, "a.example");
+	put_padding(&extensions, 17000);
+	whole = hello(&extensions, 16384);
+	expect(&whole, NAME_CHECK_NONE, "");
+	whole.len = 100;
 	expect(&whole, NAME_CHECK_NONE, "");
 }
 
@@ -220,6 +308,13 @@ static void a_request_names_its_host(void **state)
 	expect_each(&b, "api.example.com");
 	http("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\nbody", NAME_CHECK_NAME, "a.example");
 	http("OPTIONS * HTTP/1.0\r\nHost: a.example.\r\n\r\n", NAME_CHECK_NAME, "a.example");
+	http("GET HTTP://A.example.:80?x HTTP/1.1\r\nHost: a.EXAMPLE\r\n\r\n", NAME_CHECK_NAME, "a.example");
+	b.len = 0;
+	put_text(&b, "GET / HTTP/1.1\r\nCookie: ");
+	memset(b.data + b.len, 'x', 15000);
+	b.len += 15000;
+	put_text(&b, "\r\nHost: a.example\r\n\r\n");
+	expect(&b, NAME_CHECK_NAME, "a.example");
 }
 
 static void a_request_that_can_be_read_in_two_ways_names_nobody(void **state)
@@ -227,7 +322,14 @@ static void a_request_that_can_be_read_in_two_ways_names_nobody(void **state)
 	static const char *const cases[] = {
 		"GET / HTTP/1.1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a.example\r\nX: y\r\nhOST: a.example\r\n\r\n",
 		"GET http://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"GET http://a.example/ HTTP/1.1\r\n\r\n",
+		"GET http:///a.example HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"GET //b.example/ HTTP/3.1\r\nHost: a.example\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a.example..\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: 198.51.100.1:80\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: 2001:db8::1\r\n\r\n",
 		"GET http://a.example@b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
 		"GET https://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
 		"CONNECT b.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n",
@@ -277,6 +379,9 @@ int main(void)
 		TEST(a_client_hello_names_its_server_however_it_is_cut),
 		TEST(a_large_client_hello_is_read_up_to_its_bound),
 		TEST(a_client_hello_that_can_be_read_in_two_ways_names_nobody),
+		TEST(a_name_that_may_have_another_beside_it_is_told_apart),
+		TEST(names_of_client_hellos_are_names),
+		TEST(a_name_in_a_second_record_is_found),
 		TEST(records_that_are_none_are_not_waited_for),
 		TEST(a_request_names_its_host),
 		TEST(a_request_that_can_be_read_in_two_ways_names_nobody),

@@ -9,12 +9,15 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <linux/ipv6.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 static char reason[128];
 
@@ -124,6 +127,54 @@ bool namespace_has_ipv6(void)
 	if (fd >= 0)
 		close(fd);
 	return has;
+}
+
+bool namespace_set_route(const char *prefix, unsigned char type, unsigned char table, bool there)
+{
+	struct {
+		struct nlmsghdr head;
+		struct rtmsg route;
+		unsigned char attributes[64];
+	} request = { .head = { .nlmsg_type = there ? RTM_NEWROUTE : RTM_DELROUTE,
+		                .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (there ? NLM_F_CREATE | NLM_F_EXCL : 0) } };
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+	} answer = { .error = { .error = -EIO } };
+	struct rtattr *attribute = (struct rtattr *)request.attributes;
+	const unsigned interface = if_nametoindex("lo");
+	const bool ipv4 = !strchr(prefix, ':');
+	const char *slash = strchr(prefix, '/');
+	unsigned char address[16];
+	char text[INET6_ADDRSTRLEN];
+	int fd;
+
+	snprintf(text, sizeof text, "%.*s", slash ? (int)(slash - prefix) : 0, prefix);
+	if (inet_pton(ipv4 ? AF_INET : AF_INET6, text, address) != 1)
+		return false;
+	request.route = (struct rtmsg){ .rtm_family = ipv4 ? AF_INET : AF_INET6,
+		                        .rtm_dst_len = (unsigned char)strtoul(slash + 1, NULL, 10),
+		                        .rtm_table = table ? table : RT_TABLE_LOCAL,
+		                        .rtm_protocol = RTPROT_STATIC,
+		                        .rtm_scope = type == RTN_LOCAL ? RT_SCOPE_HOST : RT_SCOPE_LINK,
+		                        .rtm_type = type };
+	attribute->rta_type = RTA_DST;
+	attribute->rta_len = RTA_LENGTH(ipv4 ? 4 : 16);
+	memcpy(RTA_DATA(attribute), address, ipv4 ? 4 : 16);
+	request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.route) + RTA_ALIGN(attribute->rta_len);
+	attribute = (struct rtattr *)((unsigned char *)&request + request.head.nlmsg_len);
+	attribute->rta_type = RTA_OIF;
+	attribute->rta_len = RTA_LENGTH(sizeof interface);
+	memcpy(RTA_DATA(attribute), &interface, sizeof interface);
+	request.head.nlmsg_len += RTA_ALIGN(attribute->rta_len);
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0)
+		return false;
+	/* The kernel has answered when send(2) returns. */
+	if (send(fd, &request, request.head.nlmsg_len, 0) < 0 || recv(fd, &answer, sizeof answer, MSG_DONTWAIT) < 0)
+		answer.error.error = -errno;
+	close(fd);
+	return answer.error.error == 0;
 }
 
 bool namespace_set_ping(bool permitted)

@@ -20,6 +20,11 @@ const char *namespace_enter(void);
 bool namespace_has_ipv6(void);
 /* FAR_HOST_2 goes and comes, as a network does that is unplugged. */
 bool namespace_set_second(bool there);
+/*
+ * A route on loopback's interface: RTN_LOCAL, ...; `prefix`: "192.0.2.0/24". Table 0: that of local routes. False: it
+ * could not be set.
+ */
+bool namespace_set_route(const char *prefix, unsigned char type, unsigned char table, bool there);
 /* net.ipv4.ping_group_range of the namespace. False: it cannot be set ("none" is not for a user namespace). */
 bool namespace_set_ping(bool permitted);
 

@@ -190,13 +190,14 @@ static void test_name_server_is_reached_whatever_the_rules(void **state)
 
 /* ---- names ---- */
 
-#define NAMED                                                                                                         \
-	"policy = { default = \"deny\"; check_names = true; rules = ( { action = \"allow\"; domain = \"good.test\"; " \
-	"group = \"loopback\"; } ); };"
+#define DOOR(name) "{ action = \"allow\"; domain = \"" name "\"; group = \"loopback\"; }"
+#define RULES(more, rules) "policy = { default = \"deny\"; " more " rules = ( " rules " ); };"
+#define NAMED RULES("check_names = true;", DOOR("good.test"))
+#define UNCHECKED RULES("", DOOR("good.test"))
 
-static void begin_named(void)
+static void begin_with(const char *options)
 {
-	static const struct variant named = { "", AF_INET, true, UINT64_MAX, NAMED };
+	const struct variant named = { "", AF_INET, true, UINT64_MAX, options };
 	struct in6_addr loopback;
 
 	case_begin(&c, &named);
@@ -207,10 +208,15 @@ static void begin_named(void)
 	tcp_guest_settle(&c.t);
 }
 
-/* In pieces of `piece` bytes. */
-static void say(const char *text, size_t piece)
+static void begin_named(void)
 {
-	const size_t len = strlen(text);
+	begin_with(NAMED);
+}
+
+/* In pieces of `piece` bytes, from byte `from` of the stream on. */
+static void say_bytes(uint64_t from, const void *bytes, size_t len, size_t piece)
+{
+	const char *text = bytes;
 
 	for (size_t at = 0; at < len; at += piece) {
 		const size_t here = len - at < piece ? len - at : piece;
@@ -218,7 +224,7 @@ static void say(const char *text, size_t piece)
 			                             .to = c.t.peer,
 			                             .from_port = c.t.own_port,
 			                             .to_port = c.t.peer_port,
-			                             .sequence = c.t.first + 1 + (uint32_t)at,
+			                             .sequence = c.t.first + 1 + (uint32_t)(from + at),
 			                             .acknowledgement = c.t.peer_first + 1,
 			                             .flags = TH_ACK,
 			                             .window = 1000,
@@ -226,8 +232,31 @@ static void say(const char *text, size_t piece)
 			                             .len = here };
 
 		nat_send_tcp(&c.guest, &segment);
-		c.t.wanted = c.t.sent = c.t.highest = at + here;
+		c.t.wanted = c.t.sent = c.t.highest = from + at + here;
 	}
+}
+
+static void say(const char *text, size_t piece)
+{
+	say_bytes(0, text, strlen(text), piece);
+}
+
+static void assert_heard(const char *text)
+{
+	char got[512] = "";
+
+	tcp_guest_settle(&c.t);
+	assert_int_equal(recv(c.fd, got, sizeof got - 1, MSG_DONTWAIT), strlen(text));
+	assert_string_equal(got, text);
+}
+
+static void assert_heard_nothing(void)
+{
+	char byte;
+
+	tcp_guest_settle(&c.t);
+	assert_int_equal(recv(c.fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
 }
 
 static void test_allowed_name_passes_whole(void **state)
@@ -279,6 +308,163 @@ static void test_end_without_a_name_is_reset(void **state)
 	case_end(&c);
 }
 
+#define REQUEST(host) "GET / HTTP/1.1\r\nHost: " host "\r\n\r\n"
+
+/* What the manual says: the first words count. */
+static void test_second_request_is_not_looked_at(void **state)
+{
+	static const char first[] = REQUEST("good.test"), second[] = REQUEST("bad.test");
+
+	(void)state;
+	begin_named();
+	say(first, 100);
+	assert_heard(first);
+	say_bytes(sizeof first - 1, second, sizeof second - 1, 100);
+	assert_heard(second);
+	case_end(&c);
+}
+
+/* A client hello with "good.test" and, behind it, the extension of an encrypted hello. */
+static const unsigned char with_ech[] = "\x16\x03\x01\x00\x49\x01\x00\x00\x45\x03\x03"
+					"01234567890123456789012345678901"
+					"\x00\x00\x02\x13\x01\x01\x00\x00\x1a"
+					"\x00\x00\x00\x0e\x00\x0c\x00\x00\x09good.test"
+					"\xfe\x0d\x00\x04\x00\x01\x02\x03";
+
+static void test_hello_that_may_hide_a_name_needs_leave(void **state)
+{
+	char got[sizeof with_ech];
+
+	(void)state;
+	begin_named();
+	say_bytes(0, with_ech, sizeof with_ech - 1, 30);
+	case_until(&c, guest_is_reset);
+	case_until(&c, peer_is_at_end);
+	assert_true(c.failed);
+	assert_int_equal(c.received, 0);
+	assert_int_equal(nat_counter(&c.guest, "flows_denied"), 1);
+	case_end(&c);
+
+	begin_with(RULES("check_names = true; allow_ech = true;", DOOR("good.test")));
+	say_bytes(0, with_ech, sizeof with_ech - 1, 30);
+	tcp_guest_settle(&c.t);
+	assert_int_equal(recv(c.fd, got, sizeof got, MSG_DONTWAIT), sizeof with_ech - 1);
+	assert_memory_equal(got, with_ech, sizeof with_ech - 1);
+	/* Until it is taken back. */
+	assert_int_equal(nat_reconfigure(&c.guest, RULES("check_names = true; allow_ech = true;",
+	                                                 DOOR("*.other") ", " DOOR("good.test"))),
+	                 0);
+	tcp_guest_settle(&c.t);
+	assert_false(c.t.reset);
+	assert_int_equal(nat_reconfigure(&c.guest, NAMED), 0);
+	case_until(&c, guest_is_reset);
+	case_end(&c);
+	/* The outer name is judged all the same. */
+	begin_with(RULES("check_names = true; allow_ech = true;", DOOR("*.good.test") ", " DOOR("good.test")));
+	assert_int_equal(nat_reconfigure(&c.guest, RULES("check_names = true; allow_ech = true;", DOOR("good.test"))),
+	                 0);
+	say(REQUEST("bad.test"), 100);
+	case_until(&c, guest_is_reset);
+	case_end(&c);
+}
+
+static void test_name_is_judged_again_with_new_rules(void **state)
+{
+	static const char good[] = REQUEST("good.test");
+	struct in6_addr loopback;
+
+	(void)state;
+	begin_named();
+	/* Its address has another name, too. */
+	assert_int_equal(net_address_parse("127.0.0.1", &loopback), 0);
+	names_learn(c.guest.nat->names, "other.test", &loopback, 3600);
+	say(good, 100);
+	assert_heard(good);
+	assert_int_equal(
+		nat_reconfigure(&c.guest, RULES("check_names = true;", DOOR("other.test") ", " DOOR("good.test"))), 0);
+	say_bytes(sizeof good - 1, "more", 4, 4);
+	assert_heard("more");
+	assert_false(c.t.reset);
+	/* The address is still allowed, by that other name. */
+	assert_int_equal(nat_reconfigure(&c.guest, RULES("check_names = true;", DOOR("other.test"))), 0);
+	case_until(&c, guest_is_reset);
+	assert_true(no_flows(&c));
+	case_end(&c);
+}
+
+static void test_what_was_never_asked_for_its_name_ends_with_rules_that_ask(void **state)
+{
+	static const char good[] = REQUEST("good.test");
+
+	(void)state;
+	begin_with(UNCHECKED);
+	say(good, 100);
+	assert_heard(good);
+	assert_int_equal(nat_reconfigure(&c.guest, NAMED), 0);
+	case_until(&c, guest_is_reset);
+	case_end(&c);
+	/* One that has said nothing yet is asked. */
+	begin_with(UNCHECKED);
+	assert_int_equal(nat_reconfigure(&c.guest, NAMED), 0);
+	say(good, 5);
+	assert_heard(good);
+	assert_false(c.t.reset);
+	case_end(&c);
+	begin_with(UNCHECKED);
+	assert_int_equal(nat_reconfigure(&c.guest, NAMED), 0);
+	say(REQUEST("bad.test"), 5);
+	case_until(&c, guest_is_reset);
+	case_end(&c);
+	/* Nor is one that had only its end to say, or the peer's. */
+	begin_with(UNCHECKED);
+	tcp_guest_fin(&c.t);
+	tcp_guest_settle(&c.t);
+	assert_int_equal(nat_reconfigure(&c.guest, NAMED), 0);
+	tcp_guest_settle(&c.t);
+	assert_false(c.t.reset);
+	case_close(&c);
+	case_until(&c, no_flows);
+	case_end(&c);
+}
+
+static void test_text_that_waits_for_a_name_goes_on_when_none_is_asked_for(void **state)
+{
+	(void)state;
+	begin_named();
+	say("GET / HTTP/1.1\r\n", 100);
+	assert_heard_nothing();
+	assert_int_equal(nat_reconfigure(&c.guest, UNCHECKED), 0);
+	assert_heard("GET / HTTP/1.1\r\n");
+	assert_int_equal(c.guest.nat->tcp->kept_bytes, 0);
+	case_end(&c);
+	begin_named();
+	assert_int_equal(nat_reconfigure(&c.guest, UNCHECKED), 0);
+	say("SSH-2.0-OpenSSH_9.2\r\n", 100);
+	assert_heard("SSH-2.0-OpenSSH_9.2\r\n");
+	case_end(&c);
+	/* And what waits still waits where rules are replaced by such as ask, too. */
+	begin_named();
+	say("GET / HTTP/1.1\r\n", 100);
+	assert_int_equal(nat_reconfigure(&c.guest, RULES("check_names = true;", DOOR("x.test") ", " DOOR("good.test"))),
+	                 0);
+	assert_heard_nothing();
+	say_bytes(16, "Host: good.test\r\n\r\n", 19, 100);
+	assert_heard(REQUEST("good.test"));
+	case_end(&c);
+}
+
+static void test_name_that_is_denied_is_logged_where_asked(void **state)
+{
+	(void)state;
+	begin_with(RULES("check_names = true;", "{ action = \"log\"; protocol = \"tcp\"; }, " DOOR("good.test")));
+	say(REQUEST("bad.test"), 100);
+	case_until(&c, guest_is_reset);
+	nat_turn(&c.guest);
+	assert_non_null(strstr(c.guest.logged, " allowed by rule 2 ("));
+	assert_non_null(strstr(c.guest.logged, " denied by check_names at rule 2 ("));
+	case_end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +477,12 @@ int main(void)
 		cmocka_unit_test(test_allowed_name_passes_whole),
 		cmocka_unit_test(test_other_names_and_none_are_reset),
 		cmocka_unit_test(test_end_without_a_name_is_reset),
+		cmocka_unit_test(test_second_request_is_not_looked_at),
+		cmocka_unit_test(test_hello_that_may_hide_a_name_needs_leave),
+		cmocka_unit_test(test_name_is_judged_again_with_new_rules),
+		cmocka_unit_test(test_what_was_never_asked_for_its_name_ends_with_rules_that_ask),
+		cmocka_unit_test(test_text_that_waits_for_a_name_goes_on_when_none_is_asked_for),
+		cmocka_unit_test(test_name_that_is_denied_is_logged_where_asked),
 	};
 
 	return cmocka_run_group_tests_name("nat_tcp_kinds", tests, NULL, NULL);
