@@ -196,6 +196,10 @@ static void ask_next(struct dns_pending *p)
 			sockets_close(nat->sockets, &p->source);
 		p->upstream = p->upstreams[current(p)];
 		rc = same ? ask_again(p) : ask_by_udp(p);
+		if (rc == -EMSGSIZE) { /* what came by TCP may be too long for any datagram */
+			sockets_close(nat->sockets, &p->source);
+			rc = dns_stream_ask(p);
+		}
 		if (!rc && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
 			return;
 		p->out_of |= 1u << current(p);
