@@ -197,7 +197,8 @@ NAT_DNS_CASE = tests/unit/nat_dns_case.c tests/unit/nat_dns_case.h tests/unit/na
 if HAVE_CMOCKA
 NET_NAT_DNS_TESTS = \
 	tests/unit/nat_dns_test \
-	tests/unit/nat_dns_stream_test
+	tests/unit/nat_dns_stream_test \
+	tests/unit/nat_upstream_test
 check_PROGRAMS += $(NET_NAT_DNS_TESTS)
 TESTS += $(NET_NAT_DNS_TESTS)
 endif
@@ -207,3 +208,6 @@ tests_unit_nat_dns_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_dns_stream_test_SOURCES = tests/unit/nat_dns_stream_test.c $(NAT_DNS_CASE)
 tests_unit_nat_dns_stream_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_dns_stream_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_upstream_test_SOURCES = tests/unit/nat_upstream_test.c $(NAT_DNS_CASE)
+tests_unit_nat_upstream_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_upstream_test_LDADD = $(NET_NAT_TEST_WITH)

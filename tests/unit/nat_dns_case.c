@@ -100,23 +100,23 @@ void dns_text_check(const struct dns_text *got, const struct dns_text *expected)
 
 /* ---- upstreams ---- */
 
-static void bind_to(int fd, uint16_t port)
+static void bind_to(int fd, const struct dns_server *s)
 {
 	const struct sockaddr_in at = { .sin_family = AF_INET,
-		                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		                        .sin_port = htons(port) };
+		                        .sin_addr.s_addr = htonl(0x7f000000 | s->last),
+		                        .sin_port = htons(s->port) };
 	const int on = 1;
 
 	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
 	if (bind(fd, (const struct sockaddr *)&at, sizeof at) < 0)
-		fail_msg("port %u: %s", port, strerror(errno));
+		fail_msg("port %u: %s", s->port, strerror(errno));
 }
 
 static void listen_at(struct dns_server *s)
 {
 	s->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bind_to(s->tcp, s->port);
+	bind_to(s->tcp, s);
 	assert_int_equal(listen(s->tcp, 64), 0);
 }
 
@@ -136,7 +136,7 @@ void dns_case_restart(struct dns_case *c, unsigned server)
 	struct dns_server *s = &c->servers[server];
 
 	s->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bind_to(s->udp, s->port);
+	bind_to(s->udp, s);
 	listen_at(s);
 }
 
@@ -152,6 +152,7 @@ void dns_case_begin(struct dns_case *c, unsigned n, const char *options)
 	len += (size_t)snprintf(text, sizeof text, "search = [ ]; dns = [ ");
 	for (unsigned i = 0; i < n; i++) {
 		c->servers[i].udp = nat_peer(AF_INET, SOCK_DGRAM, &c->servers[i].port);
+		c->servers[i].last = 1;
 		listen_at(&c->servers[i]);
 		len += (size_t)snprintf(text + len, sizeof text - len, "%s\"127.0.0.1:%u\"", i ? ", " : "",
 		                        c->servers[i].port);

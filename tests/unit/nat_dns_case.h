@@ -34,6 +34,7 @@ struct dns_text {
 struct dns_server {
 	int udp, tcp;
 	uint16_t port;
+	unsigned last; /* byte of its address: 127.0.0.last */
 };
 
 struct dns_case {
@@ -47,7 +48,7 @@ struct dns_case {
 /* With `n` upstreams at 127.0.0.1, for UDP and TCP; `options` as in a file. */
 void dns_case_begin(struct dns_case *c, unsigned n, const char *options);
 void dns_case_end(struct dns_case *c);
-/* The server is not there any more; it is, at its port of before. */
+/* The server is not there any more; it is, at its address and port. */
 void dns_case_stop(struct dns_case *c, unsigned server);
 void dns_case_restart(struct dns_case *c, unsigned server);
 /* Turns until there is nothing to do. */
