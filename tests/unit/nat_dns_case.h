@@ -64,8 +64,6 @@ void dns_case_receive_code(struct dns_case *c, uint16_t port, unsigned code);
 bool dns_case_hear(struct dns_case *c, unsigned server, struct dns_text *question);
 /* To where answer->from says. */
 void dns_case_say(struct dns_case *c, unsigned server, const struct dns_text *answer);
-/* Asks, and answers with `flags` and, where not NULL, an address (TTL 300). The guest has it. */
-void dns_case_resolve(struct dns_case *c, const char *wire, const char *address);
 
 /* Names are labels in wire form without the root: "\3www\4test". `udp_size`: EDNS with that; 0: without. */
 struct dns_text dns_text_question(unsigned id, const char *wire, unsigned type, unsigned udp_size);

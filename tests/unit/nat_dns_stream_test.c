@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "plugins/net-nat/dns-private.h"
+#include "tests/unit/nat_namespace.h"
 
-#define IDLE 30000 /* ms, as dns-stream.c's */
+#define IDLE 30000  /* ms, as dns-stream.c's */
+#define MARGIN 1000 /* ms that may really have passed meanwhile */
 #define PENDING_EACH 32u
 #define OUT_MAX (256u << 10)
 #define LONGEST 65535u
@@ -489,14 +491,14 @@ static void an_idle_connection_ends_and_one_that_is_used_does_not(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		struct dns_text heard, answer;
 
-		nat_pass(&c.guest, IDLE / 2 - 100);
+		nat_pass(&c.guest, IDLE / 2 - MARGIN);
 		assert_int_equal(is_closed(idle), i >= 2);
 		say(used, &q);
 		assert_true(dns_case_hear(&c, 0, &heard));
 		answer = upstream_answers(&heard, "203.0.113.1");
 		check_next(used, &answer, 7);
 	}
-	nat_pass(&c.guest, IDLE + 100);
+	nat_pass(&c.guest, IDLE);
 	assert_true(is_closed(used));
 	guest_closes(idle);
 	guest_closes(used);
@@ -638,7 +640,6 @@ static int asked_by_tcp(int fd, unsigned server, const struct dns_text *q, struc
 	dns_case_say(&c, server, &cut);
 	peer = upstream_accepts(server);
 	*heard = upstream_hears(peer);
-	assert_int_not_equal(dns_text_id(heard), dns_text_id(&cut)); /* one in 65536 */
 	return peer;
 }
 
@@ -782,6 +783,11 @@ int main(void)
 		cmocka_unit_test(an_upstream_that_fails_by_tcp_gives_way_to_the_next),
 		cmocka_unit_test(where_all_fail_by_tcp_it_is_servfail),
 	};
+	const char *why = namespace_enter();
 
+	if (why) {
+		fprintf(stderr, "skipped: %s\n", why);
+		return 77;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
