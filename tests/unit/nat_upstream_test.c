@@ -434,6 +434,27 @@ static void of_those_that_failed_the_one_longest_ago_is_first(void **state)
 	end();
 }
 
+static void who_failed_and_answers_another_question_is_as_good_as_new(void **state)
+{
+	struct dns_text lost, heard;
+
+	(void)state;
+	begin(2, "nameserver 127.0.0.1\nnameserver 127.0.0.2\n");
+	guest_asks(1);
+	assert_int_equal(heard_by(&lost), 0);
+	nat_pass(&c.guest, DNS_PATIENCE - MARGIN);
+	guest_asks(2);
+	assert_int_equal(heard_by(&heard), 0);
+	nat_pass(&c.guest, MARGIN);
+	assert_int_equal(heard_by(&lost), 1); /* the first question, elsewhere now */
+	assert_string_equal(servers(), "127.0.0.2 127.0.0.1");
+	answers(0, &heard, 2, ns_r_noerror);
+	assert_string_equal(servers(), "127.0.0.1 127.0.0.2");
+	check_asked(3, 0);
+	answers(1, &lost, 1, ns_r_noerror);
+	end();
+}
+
 static void where_none_has_a_route_it_is_servfail_at_once(void **state)
 {
 	(void)state;
@@ -565,6 +586,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_does_not_exist_is_an_answer),
 		cmocka_unit_test(who_failed_is_asked_last_for_a_while),
 		cmocka_unit_test(of_those_that_failed_the_one_longest_ago_is_first),
+		cmocka_unit_test(who_failed_and_answers_another_question_is_as_good_as_new),
 		cmocka_unit_test(where_none_has_a_route_it_is_servfail_at_once),
 		cmocka_unit_test(the_file_is_followed_between_and_in_the_middle_of_questions),
 		cmocka_unit_test(the_servers_of_another_network_are_asked_when_it_comes),
