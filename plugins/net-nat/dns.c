@@ -196,6 +196,10 @@ static void ask_next(struct dns_pending *p)
 			sockets_close(nat->sockets, &p->source);
 		p->upstream = p->upstreams[current(p)];
 		rc = same ? ask_again(p) : ask_by_udp(p);
+		if (rc == -EMSGSIZE) { /* what came by TCP may be too long for any datagram */
+			sockets_close(nat->sockets, &p->source);
+			rc = dns_stream_ask(p);
+		}
 		if (!rc && timeout_set(nat->timeouts, &p->patience, DNS_PATIENCE) == 0)
 			return;
 		p->out_of |= 1u << current(p);
@@ -272,7 +276,9 @@ void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len)
 
 /* ---- new ones ---- */
 
-static bool is_under_way(const struct dns *dns, const struct dns_asker *asker, const struct dns_question *question)
+/* The question is compared as it stands: names may have no normal form, and the case of letters is the guest's. */
+static bool is_under_way(const struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
+                         const struct dns_question *question)
 {
 	const struct dns_pending *p;
 
@@ -280,8 +286,8 @@ static bool is_under_way(const struct dns *dns, const struct dns_asker *asker, c
 		return false;
 	TAILQ_FOREACH(p, &dns->pending, link)
 	if (!p->connection && p->guest.port == asker->guest.port && p->question.id == question->id &&
-	    p->question.type == question->type && net_same(&p->guest.address, &asker->guest.address) &&
-	    strcmp(p->question.name, question->name) == 0)
+	    p->question.end == question->end && net_same(&p->guest.address, &asker->guest.address) &&
+	    memcmp(p->message + 2 + DNS_HEADER, message + DNS_HEADER, question->end - DNS_HEADER) == 0)
 		return true;
 	return false;
 }
@@ -408,7 +414,7 @@ void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *mess
 		refuse(dns, asker, message, &question, code);
 		return;
 	}
-	if (is_under_way(dns, asker, &question) || answer_from_hosts(dns, asker, message, &question))
+	if (is_under_way(dns, asker, message, &question) || answer_from_hosts(dns, asker, message, &question))
 		return;
 	/* Over the limit the oldest goes: it is the one that is most likely not to be answered. */
 	if (dns->n_pending >= DNS_PENDING_MAX)

@@ -6,9 +6,9 @@
  * asked of the policy; REFUSED where no rule allows it. Then the message goes on as it is, under an identifier of ours,
  * from a socket of its own with a port of the kernel's choice, to the best upstream; after DNS_PATIENCE to the next. An
  * answer must come from where the question went, with our identifier and the same question. A truncated one is asked
- * again over TCP where the guest asked by TCP; else the guest is told. Addresses in the answer section, along its
- * CNAMEs, are learned (names.h) before the guest gets it; what else it holds passes unread. Messages are walked with
- * libresolv's ns_*(3).
+ * again over TCP where the guest asked by TCP; else the guest is told. What is too long for a datagram is asked over
+ * TCP at once. Addresses in the answer section, along its CNAMEs, are learned (names.h) before the guest gets it; what
+ * else it holds passes unread. Messages are walked with libresolv's ns_*(3).
  *
  * Home loop. Nothing here blocks, not even for names of /etc/hosts, which is read when it has changed.
  */

@@ -215,3 +215,23 @@ endif
 tests_unit_nat_hop_limit_test_SOURCES = tests/unit/nat_hop_limit_test.c tests/unit/nat_namespace.c tests/unit/nat_namespace.h
 tests_unit_nat_hop_limit_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_hop_limit_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# DNS as the guest and the upstreams see it, case by case (tests/unit/nat_dns_case.h).
+NAT_DNS_CASE = tests/unit/nat_dns_case.c tests/unit/nat_dns_case.h tests/unit/nat_namespace.c tests/unit/nat_namespace.h
+if HAVE_CMOCKA
+NET_NAT_DNS_TESTS = \
+	tests/unit/nat_dns_test \
+	tests/unit/nat_dns_stream_test \
+	tests/unit/nat_upstream_test
+check_PROGRAMS += $(NET_NAT_DNS_TESTS)
+TESTS += $(NET_NAT_DNS_TESTS)
+endif
+tests_unit_nat_dns_test_SOURCES = tests/unit/nat_dns_test.c $(NAT_DNS_CASE)
+tests_unit_nat_dns_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dns_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_dns_stream_test_SOURCES = tests/unit/nat_dns_stream_test.c $(NAT_DNS_CASE)
+tests_unit_nat_dns_stream_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_dns_stream_test_LDADD = $(NET_NAT_TEST_WITH)
+tests_unit_nat_upstream_test_SOURCES = tests/unit/nat_upstream_test.c $(NAT_DNS_CASE)
+tests_unit_nat_upstream_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_upstream_test_LDADD = $(NET_NAT_TEST_WITH)
