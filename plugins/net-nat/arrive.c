@@ -274,12 +274,13 @@ void nat_batch_end(void *ctx)
 void nat_room(void *ctx, unsigned pair)
 {
 	struct nat *nat = ctx;
+	const bool udp_is_first = !nat->udp_is_first[pair];
 
 	/* Either may take all there is. */
-	nat->udp_is_first = !nat->udp_is_first;
-	if (nat->udp_is_first)
+	nat->udp_is_first[pair] = udp_is_first;
+	if (udp_is_first)
 		udp_room(nat, pair);
 	tcp_room(nat, pair);
-	if (!nat->udp_is_first)
+	if (!udp_is_first)
 		udp_room(nat, pair);
 }

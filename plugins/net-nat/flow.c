@@ -379,15 +379,15 @@ void flow_unnamed(struct flow *flow)
 /* ---- judging again ---- */
 
 /*
- * Whether what changed can change its verdict. Where the rules are the same, addresses of the host came or went: what
- * was allowed by a name stays, though the name may have ended meanwhile, unless it is the host's address now.
+ * Whether what changed can change its verdict. Where the rules are the same, addresses of the host came or went: that
+ * is nothing to a flow to another address, whatever names are known of it by now.
  */
 static bool is_touched(const struct flows *flows, const struct flow *flow)
 {
 	const struct nat *nat = flows->nat;
 
-	return !flow->inbound && (flows->judged_by != nat->policy || !flow->verdict.by_name ||
-	                          host_addresses_have(nat->host_addresses, &flow->real.address));
+	return !flow->inbound &&
+	       (flows->judged_by != nat->policy || policy_host_changed(&flow->verdict, nat->host_addresses));
 }
 
 void flows_judge_again(struct flows *flows)

@@ -330,13 +330,27 @@ static int ask_for_lists(struct host_addresses *addresses)
 	return 0;
 }
 
+/* 0, or -errno: both messages that end a list begin with it. A list that failed midway ends with NLMSG_DONE, too. */
+static int error_of(struct nlmsghdr *message)
+{
+	int error = 0;
+
+	if (message->nlmsg_len >= NLMSG_LENGTH(sizeof error))
+		memcpy(&error, NLMSG_DATA(message), sizeof error);
+	else if (message->nlmsg_type == NLMSG_ERROR)
+		error = -EPROTO;
+	return error < 0 ? error : 0;
+}
+
 /* A list has ended. True: the set is another one. */
 static bool take_end(struct host_addresses *addresses, struct nlmsghdr *message)
 {
-	const bool failed = message->nlmsg_type == NLMSG_ERROR && lists[addresses->list].family != AF_INET6;
+	const int error = error_of(message);
+	/* A kernel without IPv6 has no such routes. */
+	const bool failed = error && (lists[addresses->list].family != AF_INET6 ||
+	                              (error != -EOPNOTSUPP && error != -EAFNOSUPPORT && error != -ENOENT));
 	const size_t next = addresses->list + 1;
 
-	/* A kernel without IPv6 has no such routes. */
 	addresses->list = LISTS;
 	if (failed)
 		addresses->incomplete = true;

@@ -189,7 +189,8 @@ static bool is_router(const struct flow *flow, const struct in6_addr *a)
 {
 	return net_is_ipv4(a) == net_is_ipv4(&flow->key.guest.address) && !net_is_loopback(a) &&
 	       !net_is_unspecified(a) && !net_is_multicast(a) && !net_is_link_local(a) &&
-	       !nat_is_guest_address(flow->nat, a) && !nat_is_gateway_address(flow->nat, a);
+	       !nat_is_guest_address(flow->nat, a) && !nat_is_gateway_address(flow->nat, a) &&
+	       !net_prefix_has(&flow->nat->options.subnet, a);
 }
 
 void icmp_error_relay(const struct flow *flow, const struct error_report *report, uint32_t sequence)

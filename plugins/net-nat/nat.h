@@ -77,7 +77,7 @@ struct nat {
 	uint32_t fragment_id;        /* send.c's: of the last packet that went to the guest in pieces */
 	uint64_t icmp_errors_since;  /* icmp-error.c's: when the second began, and how many are left of it */
 	unsigned icmp_errors_left;
-	bool udp_is_first; /* arrive.c's: whose turn is first when there is room again */
+	bool udp_is_first[NIC_PAIRS_MAX]; /* arrive.c's: whose turn is first when there is room again */
 
 	struct nic *nic;
 	struct timeouts *timeouts;

@@ -318,6 +318,13 @@ bool policy_name_fits(const struct policy *policy, const struct verdict *verdict
 	return walk(policy, &asked).allowed;
 }
 
+bool policy_host_changed(const struct verdict *verdict, const struct host_addresses *host)
+{
+	const struct asked now = ask(NULL, host, verdict->protocol, &verdict->asked);
+
+	return ((now.classes ^ verdict->classes) | (now.inside_classes ^ verdict->inside_classes)) & CLASS_HOST;
+}
+
 bool policy_checks_names(const struct policy *policy)
 {
 	return policy->check_names;

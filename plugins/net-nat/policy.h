@@ -82,6 +82,8 @@ struct verdict policy_judge(struct policy *policy, const struct names *names, co
 bool policy_allows_name(const struct policy *policy, const char *name);
 /* Whether the flow would be allowed if its address had this name (as names_normal()) alone: what SNI or Host say. */
 bool policy_name_fits(const struct policy *policy, const struct verdict *verdict, const char *name);
+/* Whether what was judged has become an address of the host's since, or has ceased to be one. */
+bool policy_host_changed(const struct verdict *verdict, const struct host_addresses *host);
 bool policy_checks_names(const struct policy *policy);
 /* Whether a name counts beside which there may be an encrypted one (name-check.h). */
 bool policy_allows_ech(const struct policy *policy);

@@ -18,7 +18,7 @@ void tcp_end(struct tcp_flow *f)
 	struct nat *nat = f->flow.nat;
 
 	timeout_clear(nat->timeouts, &f->flow.timeout);
-	tcp_flow_enlist(f, TCP_LIST_NONE);
+	tcp_flow_unlist(f);
 	tcp_kept_end(f);
 	tcp_ahead_end(f);
 	unacked_close(&nat->tcp->pool, &f->unacked);
@@ -37,7 +37,7 @@ void tcp_end_well(struct tcp_flow *f)
 		tcp_end(f);
 		return;
 	}
-	tcp_flow_enlist(f, TCP_LIST_NONE);
+	tcp_flow_unlist(f);
 	(void)timeout_set(f->flow.nat->timeouts, &f->flow.timeout, PATIENCE);
 }
 

@@ -44,10 +44,9 @@
 #define TCP_KEEPALIVE_RETRY 75000u
 #define TCP_KEEPALIVE_RETRIES 9u
 
-/* Where a connection stands in line. */
+/* What a connection waits for, in a line of its like. */
 enum tcp_list {
 	TCP_LIST_NONE,
-	TCP_LIST_DIRTY,  /* for the end of the batch */
 	TCP_LIST_TOKENS, /* for rate.h */
 	TCP_LIST_ROOM,   /* for receive buffers of the guest's: a line for each pair, from here on */
 	TCP_LISTS = TCP_LIST_ROOM + NIC_PAIRS_MAX,
@@ -60,7 +59,8 @@ struct tcp_kept;  /* tcp-kept.c's */
 
 struct tcp_flow {
 	struct flow flow; /* first */
-	TAILQ_ENTRY(tcp_flow) link;
+	TAILQ_ENTRY(tcp_flow) link;       /* of the line that `list` names */
+	TAILQ_ENTRY(tcp_flow) dirty_link; /* of those that have something to do when the batch ends */
 	struct unacked unacked;
 	struct tcp_kept *kept;   /* NULL: nothing */
 	struct tcp_ahead *ahead; /* NULL: nothing */
@@ -97,6 +97,7 @@ struct tcp_flow {
 	bool timing : 1;     /* timed, timed_at */
 	bool recovering : 1; /* until `recover` is acknowledged */
 	bool connected : 1;  /* the socket is */
+	bool dirty : 1;
 	bool outer : 1;      /* beside `name` there may be another one (name-check.h) */
 };
 
@@ -107,7 +108,9 @@ struct tcp {
 	struct hash_secret secret;
 	struct unacked_pool pool;
 	size_t kept_bytes; /* of tcp-kept.c and tcp-ahead.c, of all connections */
+	struct tcp_flow_list dirty;
 	struct tcp_flow_list lists[TCP_LISTS];
+	bool resuming; /* those that waited for tokens have their turn */
 };
 
 static inline struct tcp *tcp_of(const struct tcp_flow *f)
@@ -132,6 +135,10 @@ static inline int32_t sequence_from(uint32_t a, uint32_t b)
 void tcp_flow_event(struct tcp_flow *f, enum tcp_event event);
 /* Stands in that line from now on, behind the others, and in no other; in its place where it stands there already. */
 void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list);
+/* Has something to do when the batch ends; keeps its place where it waits. */
+void tcp_flow_mark(struct tcp_flow *f);
+/* Waits for nothing, has nothing to do. */
+void tcp_flow_unlist(struct tcp_flow *f);
 /* Does what is due: data, FIN, acknowledgement, RST. False: ended. */
 bool tcp_flow_go(struct tcp_flow *f);
 

@@ -385,7 +385,7 @@ static bool arrive_syn_received(struct tcp_flow *f, const struct segment *segmen
 	f->window_sequence = segment->sequence;
 	f->window_acknowledgement = segment->acknowledgement;
 	established(f);
-	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	tcp_flow_mark(f);
 	*go_on = !(segment->flags & TH_SYN);
 	return true;
 }
@@ -415,7 +415,7 @@ static bool arrive_syn_sent(struct tcp_flow *f, const struct segment *segment)
 	}
 	established(f);
 	f->ack_due = true;
-	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	tcp_flow_mark(f);
 	return true;
 }
 

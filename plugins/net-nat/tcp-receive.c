@@ -98,7 +98,7 @@ int tcp_receive_acknowledge(struct tcp_flow *f)
 static void acknowledge_soon(struct tcp_flow *f)
 {
 	f->ack_due = true;
-	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	tcp_flow_mark(f);
 }
 
 static void acknowledge_now(struct tcp_flow *f)
@@ -173,7 +173,7 @@ static bool take_fin(struct tcp_flow *f)
 		tcp_end_well(f);
 		return false;
 	}
-	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	tcp_flow_mark(f);
 	return true;
 }
 

@@ -213,7 +213,9 @@ bool tcp_transmit(struct tcp_flow *f)
 			sockets_again(nat_of(f)->sockets, &f->flow.source, EPOLLIN);
 			break;
 		}
-		if (!rate_has(nat_of(f)->rate, RATE_IN)) {
+		/* Who waits is the first to have them, as below. */
+		if ((!tcp_of(f)->resuming && !TAILQ_EMPTY(&tcp_of(f)->lists[TCP_LIST_TOKENS])) ||
+		    !rate_has(nat_of(f)->rate, RATE_IN)) {
 			tcp_flow_enlist(f, TCP_LIST_TOKENS);
 			break;
 		}
@@ -436,7 +438,7 @@ static bool take_progress(struct tcp_flow *f, const struct segment *segment, uin
 			return false;
 		}
 	}
-	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	tcp_flow_mark(f);
 	if (!f->recovering)
 		return true;
 	if (sequence_from(f->send_first, f->recover) < 0)
@@ -452,7 +454,7 @@ static void note_alive(struct tcp_flow *f)
 		return;
 	f->retries = 0;
 	f->timer = TCP_TIMER_NONE;
-	tcp_flow_enlist(f, TCP_LIST_DIRTY);
+	tcp_flow_mark(f);
 }
 
 /* RFC 9293, 3.10.7.4. True: it is another one than before. */
@@ -470,7 +472,7 @@ static bool take_window(struct tcp_flow *f, const struct segment *segment)
 	if (window > f->window_most)
 		f->window_most = window;
 	if (changed)
-		tcp_flow_enlist(f, TCP_LIST_DIRTY);
+		tcp_flow_mark(f);
 	return changed;
 }
 

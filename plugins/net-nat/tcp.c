@@ -2,9 +2,9 @@
 /*
  * tcp.c - see tcp.h and, for the rooms, tcp-flow.h: whom a segment belongs to, and who has something to do.
  *
- * LINES. A connection to which a segment came stands in the line of the dirty ones until the batch ends: then it sends
- * what its window allows, and one acknowledgement where no data carried it. One that found no receive buffer, or no
- * tokens, stands in the line of those. Nobody is looked for: who stands nowhere has nothing to do.
+ * LINES. A connection to which a segment came is dirty until the batch ends: then it sends what its window allows, and
+ * one acknowledgement where no data carried it. One that found no receive buffer, or no tokens, stands in the line of
+ * those, and keeps its place whatever the guest sends. Nobody is looked for: who stands nowhere has nothing to do.
  *
  * TURNS. What a line waits for may come in little pieces, and the line be long. So connections have their turn from the
  * front, only as long as there is something left, and who had something and wants more stands at the end. The one that
@@ -28,6 +28,7 @@ int tcp_new(struct nat *nat, struct tcp **out)
 	if (!tcp)
 		return -ENOMEM;
 	tcp->nat = nat;
+	TAILQ_INIT(&tcp->dirty);
 	for (unsigned i = 0; i < TCP_LISTS; i++)
 		TAILQ_INIT(&tcp->lists[i]);
 	rc = hash_secret_new(&tcp->secret);
@@ -72,6 +73,28 @@ void tcp_flow_enlist(struct tcp_flow *f, enum tcp_list list)
 	f->list = (uint8_t)line;
 	if (line != TCP_LIST_NONE)
 		TAILQ_INSERT_TAIL(&tcp->lists[line], f, link);
+}
+
+void tcp_flow_mark(struct tcp_flow *f)
+{
+	if (f->dirty)
+		return;
+	f->dirty = true;
+	TAILQ_INSERT_TAIL(&tcp_of(f)->dirty, f, dirty_link);
+}
+
+static void unmark(struct tcp_flow *f)
+{
+	if (!f->dirty)
+		return;
+	f->dirty = false;
+	TAILQ_REMOVE(&tcp_of(f)->dirty, f, dirty_link);
+}
+
+void tcp_flow_unlist(struct tcp_flow *f)
+{
+	unmark(f);
+	tcp_flow_enlist(f, TCP_LIST_NONE);
 }
 
 /*
@@ -126,7 +149,7 @@ static void take(struct tcp_flow *f, const struct nic_frame *frame, const struct
 	if (f->flow.pair != frame->pair) {
 		f->flow.pair = frame->pair;
 		if (f->list >= TCP_LIST_ROOM) /* it may be another pair's line now */
-			tcp_flow_enlist(f, TCP_LIST_DIRTY);
+			tcp_flow_enlist(f, TCP_LIST_ROOM);
 	}
 	if (f->state == TCP_STATE_CLOSED) {
 		tcp_end_arrive(f, segment);
@@ -165,16 +188,16 @@ void tcp_arrive(struct nat *nat, const struct nic_frame *frame, const struct pac
 
 void tcp_batch_end(struct nat *nat)
 {
-	struct tcp_flow_list *line = &nat->tcp->lists[TCP_LIST_DIRTY];
+	struct tcp_flow_list *line = &nat->tcp->dirty;
 	struct tcp_flow *last = TAILQ_LAST(line, tcp_flow_list);
 	bool more = last;
 
-	/* All that stand there now, once: not more than a batch has frames. */
+	/* All that are now, once: not more than a batch has frames. */
 	while (more) {
 		struct tcp_flow *f = TAILQ_FIRST(line);
 
 		more = f != last;
-		tcp_flow_enlist(f, TCP_LIST_NONE);
+		unmark(f);
 		(void)tcp_flow_go(f);
 		if (more && TAILQ_EMPTY(line))
 			return;
@@ -199,6 +222,13 @@ void tcp_room(struct nat *nat, unsigned pair)
 {
 	struct tcp_flow_list *line = &nat->tcp->lists[TCP_LIST_ROOM + pair];
 
+	/* A pair that the driver has given up: they wait for the buffers of another one now. */
+	if (nic_receive_pair(nat->nic, pair) != pair) {
+		while (!TAILQ_EMPTY(line))
+			tcp_flow_enlist(TAILQ_FIRST(line), TCP_LIST_ROOM);
+		nic_room_again(nat->nic, nic_receive_pair(nat->nic, pair));
+		return;
+	}
 	for (unsigned turns = 0; !TAILQ_EMPTY(line) && !nic_is_short(nat->nic, pair); turns++) {
 		if (turns == TCP_TURNS) {
 			nic_room_again(nat->nic, pair);
@@ -210,12 +240,13 @@ void tcp_room(struct nat *nat, unsigned pair)
 
 bool tcp_resume(struct nat *nat)
 {
-	struct tcp_flow_list *line = &nat->tcp->lists[TCP_LIST_TOKENS];
+	struct tcp *tcp = nat->tcp;
+	struct tcp_flow_list *line = &tcp->lists[TCP_LIST_TOKENS];
+	unsigned turns = 0;
 
-	for (unsigned turns = 0; !TAILQ_EMPTY(line) && rate_has(nat->rate, RATE_IN); turns++) {
-		if (turns == TCP_TURNS)
-			return true;
-		turn(nat->tcp, TCP_LIST_TOKENS);
-	}
-	return false;
+	tcp->resuming = true;
+	for (; !TAILQ_EMPTY(line) && turns < TCP_TURNS && rate_has(nat->rate, RATE_IN); turns++)
+		turn(tcp, TCP_LIST_TOKENS);
+	tcp->resuming = false;
+	return !TAILQ_EMPTY(line) && turns == TCP_TURNS;
 }

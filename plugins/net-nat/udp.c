@@ -154,7 +154,15 @@ static bool has_room(struct nat *nat, unsigned pair)
 void udp_room(struct nat *nat, unsigned pair)
 {
 	struct udp *udp = nat->udp;
+	const unsigned now = nic_receive_pair(nat->nic, pair);
 
+	/* A pair that the driver has given up. */
+	if (now != pair) {
+		while (!TAILQ_EMPTY(&udp->waiting[pair]))
+			await_room(udp, TAILQ_FIRST(&udp->waiting[pair]), now);
+		nic_room_again(nat->nic, now);
+		return;
+	}
 	for (unsigned turns = 0; !TAILQ_EMPTY(&udp->waiting[pair]) && has_room(nat, pair); turns++) {
 		struct udp_receiver *receiver = TAILQ_FIRST(&udp->waiting[pair]);
 

@@ -100,6 +100,22 @@ static unsigned waiting(unsigned list)
 	return n;
 }
 
+/* The place of the connection of `t` in the line for room. */
+static unsigned place_of_last(void)
+{
+	const struct tcp_flow *f;
+	unsigned place = 0;
+
+	TAILQ_FOREACH(f, &guest.nat->tcp->lists[TCP_LIST_ROOM], link)
+	{
+		place++;
+		if (f->flow.key.guest.port == t.own_port)
+			return place;
+	}
+	fail();
+	return 0;
+}
+
 static void check_each_has(unsigned n)
 {
 	for (unsigned i = 0; i < FLOWS; i++)
@@ -156,6 +172,24 @@ static void test_who_waits_is_not_overtaken(void **state)
 		assert_true(send(peers[flow], "more", 4, MSG_NOSIGNAL) == 4);
 	}
 	check_each_has(1);
+	end_all();
+}
+
+/* What the guest sends on a connection that waits does not cost it its place. */
+static void test_who_sends_keeps_the_place(void **state)
+{
+	unsigned place, given;
+
+	(void)state;
+	begin_tcp("ipv6 = false; " NAT_LOOPBACK_ALLOWED);
+	place = place_of_last();
+	for (given = 0; frames[FLOWS - 1] == 0; given++) {
+		assert_true(given < place);
+		tcp_guest_segment(&t, TH_ACK, given, 1);
+		settle();
+		assert_true(give_one() >= 0);
+	}
+	assert_int_equal(given, place);
 	end_all();
 }
 
@@ -260,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_each_connection_has_its_turn),
 		cmocka_unit_test(test_room_for_one_frame_does_not_touch_all_connections),
 		cmocka_unit_test(test_who_waits_is_not_overtaken),
+		cmocka_unit_test(test_who_sends_keeps_the_place),
 		cmocka_unit_test(test_long_frames_wait_at_the_front),
 		cmocka_unit_test(test_all_go_on_when_there_is_room_for_all),
 		cmocka_unit_test(test_tokens_go_round),
