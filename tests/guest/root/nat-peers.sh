@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Root, for a TAP device and network namespaces: net-nat between a real network stack as its guest (tests/bench/nat-tap.c)
-# and programs that people use, a server that misbehaves (nat-peer.py), and a network that does. No KVM, no outside network.
+# and programs that people use, a server that misbehaves (nat-peer.py), and a network that does. No outside network.
+# Runs without KVM. With NAT_PEERS=netem, as nat-netem.sh sets it: what takes tc-netem(8), and only that.
 #
 #   guest ── nat-tap ── here: near0 203.0.113.1 ── veth ── far0 203.0.113.80: the far side
 #                                                         └─ 198.51.100.0/24, 2001:db8:1::/64: what is behind it
@@ -352,9 +353,15 @@ done
 	tail -n 20 "$work"/*.log
 	exit 1
 }
-netem=''
-! have_netem || netem=1
-
+if [ "${NAT_PEERS-}" = netem ]; then
+	netem=''
+	! have_netem || netem=1
+	through_netem "64 MiB each way through 1 % of loss" through_loss $far4 loss 1%
+	through_netem "64 MiB each way through 50 ms" through $far6 delay 50ms
+	through_netem "64 MiB each way in another order" through $far4 delay 5ms reorder 75% 50%
+	through_netem "64 MiB each way through 1 % of loss, some ms and another order, IPv6" through_loss $far6 loss 1% delay 2ms 1ms
+	finish
+fi
 check "ping of far hosts, both families" pings
 check "nginx: 64 MiB are fetched as they are" fetches
 check "nginx: 200 requests of 20 connections at a time, which are kept" many_requests
@@ -372,10 +379,6 @@ check "no route, a filter, nobody there: the guest is told at once" unreachable
 check "a black hole: what the guest has given up leaves nothing behind" black_hole
 check "a black hole: the guest is told when this host gives up" black_hole_is_told
 set_value ipv4/tcp_syn_retries 6
-through_netem "64 MiB each way through 1 % of loss" through_loss $far4 loss 1%
-through_netem "64 MiB each way through 50 ms" through $far6 delay 50ms
-through_netem "64 MiB each way in another order" through $far4 delay 5ms reorder 75% 50%
-through_netem "64 MiB each way through 1 % of loss, some ms and another order, IPv6" through_loss $far6 loss 1% delay 2ms 1ms
 check "the cable is out for a while: what the guest sends goes on" cable_out_and_in up $far4
 check "... and what it receives" cable_out_and_in down $far4
 check "... and by IPv6" cable_out_and_in up $far6

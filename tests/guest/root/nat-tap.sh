@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Root, for a TAP device and network namespaces: net-nat with a real network stack as its guest (tests/bench/nat-tap.c),
-# through loss, repetition and another order between guest and plugin. No KVM, no outside network.
+# through loss, repetition and another order between guest and plugin. No outside network.
+# Runs without KVM.
 if [ -z "${NAT_TAP_INSIDE-}" ]; then
 	NAT_TAP_INSIDE=1 exec unshare -n -- "$0" "$@"
 fi
@@ -11,11 +12,9 @@ nat_tap=$build/tests/bench/nat-tap
 transfer=$tests/root/nat-transfer.py
 # The gateway stands for the host's loopback.
 allowed='policy = { rules = ( { action = "allow"; group = "loopback"; }, { action = "allow"; group = "host"; } ); };'
+many=$((64 << 20)) much=$((1 << 30))
 # An emulator is slow where each frame is one segment.
-many=$((64 << 20))
-[ -z "${CAPSA_LAB-}" ] || [ -n "${LONG-}" ] || many=$((8 << 20))
-much=$many
-[ -z "${LONG-}" ] || much=$((1 << 30))
+[ -z "${CAPSA_LAB-}" ] || [ -n "${LONG-}" ] || many=$((8 << 20)) much=$((8 << 20))
 ip link set lo up
 
 # begin_tap [OPTION...]: nat-tap in the background, $pid; the guest's namespace in $inside
