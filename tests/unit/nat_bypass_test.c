@@ -490,6 +490,22 @@ static void an_address_that_becomes_the_hosts_is_closed_at_once(void **state)
 	nat_end(&guest);
 }
 
+/* By what is known of FAR_HOST now, the first rule would decide, and deny. */
+static void that_is_nothing_to_flows_to_other_addresses(void **state)
+{
+	(void)state;
+	assert_true(namespace_set_second(false));
+	begin("policy = { default = \"deny\"; check_names = true; rules = ( { action = \"allow\"; domain = \"a.test\"; "
+	      "}, "
+	      "{ action = \"allow\"; ip = \"" FAR_HOST "\"; group = \"host\"; } ); };");
+	assert_true(is_allowed(FAR_HOST, CLOSED + 1));
+	learn("a.test", FAR_HOST, 60);
+	assert_true(namespace_set_second(true));
+	settle();
+	assert_int_equal(nat_counter(&guest, "flows_denied"), 0);
+	nat_end(&guest);
+}
+
 static void an_address_that_a_local_route_makes_the_hosts_is_closed(void **state)
 {
 	(void)state;
@@ -705,6 +721,7 @@ int main(void)
 		TEST(mapped_addresses_are_no_addresses),
 		TEST(groups_and_broadcasts_reach_nobody),
 		TEST(an_address_that_becomes_the_hosts_is_closed_at_once),
+		TEST(that_is_nothing_to_flows_to_other_addresses),
 		TEST(name_servers_beside_ours_are_just_traffic),
 		TEST(a_name_that_is_not_allowed_leaves_nothing_through_our_resolver),
 		TEST(a_name_opens_nothing_inside),

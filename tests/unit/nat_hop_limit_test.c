@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "plugins/net-nat/error-queue.h"
+#include "plugins/net-nat/icmp-error.h"
 #include "plugins/net-nat/flow.h"
 #include "plugins/net/checksum.h"
 #include "tests/unit/nat_guest.h"
@@ -329,6 +331,36 @@ static void a_router_is_heard_under_its_own_address(void **state)
 	nat_end(&guest);
 }
 
+/* Seen from the guest that would be another host of its network. */
+static void one_with_an_address_of_the_guests_network_is_not(void **state)
+{
+	static const char *const routers[] = { "10.0.2.77", "10.0.2.0", "10.0.2.255", NAT_GATEWAY, NAT_GUEST };
+	const struct place *p = &places[0];
+	struct flow_key key = { .guest.port = GUEST_PORT, .protocol = IPPROTO_UDP };
+	struct error_report report = { .error = EHOSTUNREACH, .expired = true };
+	uint16_t port;
+	int far;
+
+	(void)state;
+	begin(HOST_ALLOWED);
+	far = far_socket(p, &port);
+	udp(p, p->far, port, 5);
+	assert_int_equal(net_address_parse(p->guest, &key.guest.address), 0);
+	assert_int_equal(net_address_parse(p->far, &key.far.address), 0);
+	key.far.port = port;
+	for (unsigned i = 0; i < sizeof routers / sizeof routers[0]; i++) {
+		const struct flow *flow = flows_find(guest.nat->flows, &key);
+
+		assert_non_null(flow);
+		assert_int_equal(net_address_parse(routers[i], &report.router), 0);
+		icmp_error_relay(flow, &report, 0);
+		nic_flush(guest.nat->nic);
+		(void)expired(p, p->gateway, IPPROTO_UDP);
+	}
+	close(far);
+	nat_end(&guest);
+}
+
 static void of_a_ping_as_well(void **state)
 {
 	(void)state;
@@ -370,6 +402,7 @@ int main(void)
 		TEST(services_of_the_host_are_reached_by_the_last_hop),
 		TEST(the_guests_hop_limit_goes_on_less_one),
 		TEST(a_router_is_heard_under_its_own_address),
+		TEST(one_with_an_address_of_the_guests_network_is_not),
 		TEST(of_a_ping_as_well),
 	};
 	const char *why = namespace_enter();

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "plugins/net-nat/udp-flow.h"
+#include "plugins/net/nic-private.h"
 #include "tests/unit/nat_host.h"
 
 #define FLOWS 200u
@@ -249,6 +250,31 @@ static void test_tokens_go_round(void **state)
 	end_all();
 }
 
+static void test_those_of_a_pair_that_is_given_up_stand_in_another_line(void **state)
+{
+	struct tcp_flow_list *lists;
+	struct tcp_flow *f;
+
+	(void)state;
+	begin_tcp("ipv6 = false; queues = 2; " NAT_LOOPBACK_ALLOWED);
+	lists = guest.nat->tcp->lists;
+	guest.nat->nic->pairs = 2;
+	while ((f = TAILQ_FIRST(&lists[TCP_LIST_ROOM]))) {
+		f->flow.pair = 1;
+		tcp_flow_enlist(f, TCP_LIST_ROOM);
+	}
+	assert_int_equal(waiting(TCP_LIST_ROOM + 1), FLOWS);
+	guest.nat->nic->pairs = 1;
+	tcp_room(guest.nat, 1);
+	assert_int_equal(waiting(TCP_LIST_ROOM + 1), 0);
+	assert_int_equal(waiting(TCP_LIST_ROOM), FLOWS);
+	settle();
+	for (unsigned i = 0; i < FLOWS; i++)
+		assert_true(give_one() >= 0);
+	check_each_has(1);
+	end_all();
+}
+
 /* ---- UDP ---- */
 
 static void test_each_socket_has_its_turn(void **state)
@@ -298,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_long_frames_wait_at_the_front),
 		cmocka_unit_test(test_all_go_on_when_there_is_room_for_all),
 		cmocka_unit_test(test_tokens_go_round),
+		cmocka_unit_test(test_those_of_a_pair_that_is_given_up_stand_in_another_line),
 		cmocka_unit_test(test_each_socket_has_its_turn),
 	};
 
