@@ -22,6 +22,8 @@ static struct tcp_guest t;
 static struct nat_frame frame;
 static int peers[FLOWS];
 static unsigned frames[FLOWS]; /* that came, of each */
+static const struct tcp_flow *flows[FLOWS];
+static uint32_t sent_before[FLOWS]; /* their send_next */
 static unsigned char text[TEXT];
 
 static void settle(void)
@@ -115,6 +117,19 @@ static unsigned place_of_last(void)
 	}
 	fail();
 	return 0;
+}
+
+static void find_flows(void)
+{
+	struct flow_key key = { .protocol = IPPROTO_TCP, .far.port = t.peer_port };
+
+	assert_int_equal(net_address_parse(NAT_GUEST, &key.guest.address), 0);
+	assert_int_equal(net_address_parse(NAT_GATEWAY, &key.far.address), 0);
+	for (unsigned i = 0; i < FLOWS; i++) {
+		key.guest.port = (uint16_t)(FIRST_PORT + i);
+		flows[i] = (const struct tcp_flow *)flows_find(guest.nat->flows, &key);
+		assert_non_null(flows[i]);
+	}
 }
 
 static void check_each_has(unsigned n)
@@ -230,23 +245,59 @@ static void test_all_go_on_when_there_is_room_for_all(void **state)
 	end_all();
 }
 
-static void test_tokens_go_round(void **state)
+/* All wait for tokens, and have had a frame each at most since. */
+static void begin_with_rate(void)
 {
-	(void)state;
 	begin_tcp("ipv6 = false; rate = { in = \"100K\"; }; " NAT_LOOPBACK_ALLOWED);
 	guest.buffers = 256;
 	settle();
 	for (unsigned i = 0; i < 2000 && waiting(TCP_LIST_TOKENS) + waiting(TCP_LIST_ROOM) < FLOWS; i++)
 		nat_pass(&guest, 10);
 	take_frames();
-	memset(frames, 0, sizeof frames);
-	/* A frame is 64 KiB at most: each has one in 140 s. */
+	find_flows();
+	for (unsigned i = 0; i < FLOWS; i++)
+		sent_before[i] = flows[i]->send_next;
+}
+
+/* What is sent again does not count; one may have sent all it has by now. */
+static void check_each_has_sent(void)
+{
+	for (unsigned i = 0; i < FLOWS; i++)
+		assert_true(flows[i]->send_next != sent_before[i] ||
+		            flows[i]->send_next - flows[i]->send_first == TEXT);
+}
+
+/* A frame is 64 KiB at most: each has one in 140 s. */
+static void test_tokens_go_round(void **state)
+{
+	(void)state;
+	begin_with_rate();
 	for (unsigned i = 0; i < 15000; i++) {
 		nat_pass(&guest, 10);
 		take_frames();
 	}
-	for (unsigned i = 0; i < FLOWS; i++)
-		assert_true(frames[i] > 0);
+	check_each_has_sent();
+	end_all();
+}
+
+/* One whose peer never stops, and who has a look whenever there may be tokens, has no more of them than the others. */
+static void test_who_waits_for_tokens_is_not_overtaken(void **state)
+{
+	const unsigned last = FLOWS - 1;
+
+	(void)state;
+	begin_with_rate();
+	for (unsigned i = 0; i < 75000; i++) {
+		nat_pass(&guest, 2);
+		(void)send(peers[last], text, sizeof text, MSG_NOSIGNAL | MSG_DONTWAIT);
+		t.received = flows[last]->send_next - t.peer_first - 1; /* all is acknowledged */
+		tcp_guest_segment(&t, TH_ACK, i, 1);
+		settle();
+		while (recv(peers[last], text, sizeof text, MSG_DONTWAIT) > 0)
+			;
+		take_frames();
+	}
+	check_each_has_sent();
 	end_all();
 }
 
@@ -324,6 +375,7 @@ int main(void)
 		cmocka_unit_test(test_long_frames_wait_at_the_front),
 		cmocka_unit_test(test_all_go_on_when_there_is_room_for_all),
 		cmocka_unit_test(test_tokens_go_round),
+		cmocka_unit_test(test_who_waits_for_tokens_is_not_overtaken),
 		cmocka_unit_test(test_those_of_a_pair_that_is_given_up_stand_in_another_line),
 		cmocka_unit_test(test_each_socket_has_its_turn),
 	};
