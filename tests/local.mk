@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What is not built but belongs to a release: the suite, the guest tests, the lab, the benches.
-EXTRA_DIST += tests/unit/lsan.supp \
+EXTRA_DIST += tests/unit/cmocka-run tests/unit/lsan.supp \
 	tests/check \
 	tests/bench/bench.py tests/bench/common.py tests/bench/first-run.c tests/bench/fs.py tests/bench/sandbox.py tests/bench/vsock.py \
 	tests/guest/run tests/guest/lib.sh tests/guest/console.py tests/guest/extract-vmlinux.py \
