@@ -16,8 +16,9 @@
 #define HOP_LIMIT_USUAL 64u
 
 /*
- * `guest`: of the packet that is to go out; less than 2 only where it goes no further than the host. *set: the guest's of the one before; HOP_LIMIT_USUAL for a new
- * socket. A socket that refuses sends as it did: what counts hops will see that there is one too many, or too few.
+ * `guest`: of the packet that is to go out; less than 2 only where it goes no further than the host. *set: the guest's
+ * of the one before; HOP_LIMIT_USUAL for a new socket. A socket that refuses sends as it did: what counts hops will see
+ * that there is one too many, or too few.
  */
 static inline void hop_limit_set(int fd, int family, uint8_t *set, uint8_t guest)
 {
