@@ -371,22 +371,38 @@ static void notify(void *self, unsigned queue)
 	nic_queue_notify(card, queue);
 }
 
-static void room_is_told_once_when_buffers_come(void **state)
+static const struct capsa_plugin *net_nat;
+
+static void begin_card(const char *options, unsigned pairs)
 {
 	static const struct nic_operations operations = { nobody_frame, nobody_batch_end, count_room };
-	const struct nic_options options = { .mtu = 1500, .pairs = 1, .offloads = true };
-	struct capsa_plugin plugin;
-	const struct capsa_plugin *before;
+	static struct capsa_plugin plugin;
+
+	nat_begin(&guest, options);
+	assert_int_equal(nic_new(guest.nat->host, guest.nat->dev,
+	                         &(struct nic_options){ .mtu = 1500, .pairs = pairs, .offloads = true }, &operations,
+	                         NULL, &card),
+	                 0);
+	nic_activate(card, guest.features);
+	net_nat = guest.host->plugin;
+	plugin = *net_nat;
+	plugin.queue_notify = notify;
+	guest.host->plugin = &plugin;
+}
+
+static void end_card(void)
+{
+	guest.host->plugin = net_nat;
+	nic_reset(card);
+	nic_free(card);
+}
+
+static void room_is_told_once_when_buffers_come(void **state)
+{
 	struct nic_slot slot;
 
 	(void)state;
-	nat_begin(&guest, "queues = 1;");
-	assert_int_equal(nic_new(guest.nat->host, guest.nat->dev, &options, &operations, NULL, &card), 0);
-	nic_activate(card, guest.features);
-	before = guest.host->plugin;
-	plugin = *before;
-	plugin.queue_notify = notify;
-	guest.host->plugin = &plugin;
+	begin_card("queues = 1;", 1);
 	guest.buffers = 0;
 	rooms = 0;
 	assert_int_equal(nic_reserve(card, 0, 3000, 3000, &slot), -EAGAIN);
@@ -404,9 +420,7 @@ static void room_is_told_once_when_buffers_come(void **state)
 	while (nat_turn(&guest))
 		;
 	assert_int_equal(rooms, 2);
-	guest.host->plugin = before;
-	nic_reset(card);
-	nic_free(card);
+	end_card();
 }
 
 static void without_mergeable_buffers_one_holds_all(void **state)
@@ -515,20 +529,10 @@ static void pairs_are_set_within_what_there_is(void **state)
 
 static void who_waits_on_a_pair_out_of_use_is_told(void **state)
 {
-	static const struct nic_operations operations = { nobody_frame, nobody_batch_end, count_room };
-	const struct nic_options options = { .mtu = 1500, .pairs = 2, .offloads = true };
-	const struct capsa_plugin *before;
-	struct capsa_plugin plugin;
 	struct nic_slot slot;
 
 	(void)state;
-	nat_begin(&guest, "queues = 2;");
-	assert_int_equal(nic_new(guest.nat->host, guest.nat->dev, &options, &operations, NULL, &card), 0);
-	nic_activate(card, guest.features);
-	before = guest.host->plugin;
-	plugin = *before;
-	plugin.queue_notify = notify;
-	guest.host->plugin = &plugin;
+	begin_card("queues = 2;", 2);
 	assert_int_equal(command(4, "\x04\x00\x02\x00", 4), VIRTIO_NET_OK);
 	rooms = 0;
 	assert_int_equal(nic_reserve(card, 1, 100, 100, &slot), -EAGAIN);
@@ -543,8 +547,7 @@ static void who_waits_on_a_pair_out_of_use_is_told(void **state)
 	nat_turn(&guest);
 	assert_int_equal(rooms, 2);
 	assert_int_equal(last_pair, 0);
-	guest.host->plugin = before;
-	nic_free(card);
+	end_card();
 }
 
 static void without_multiqueue_the_control_queue_is_the_third(void **state)
