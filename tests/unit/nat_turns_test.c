@@ -328,18 +328,16 @@ static void test_those_of_a_pair_that_is_given_up_stand_in_another_line(void **s
 
 /* ---- UDP ---- */
 
-static void test_each_socket_has_its_turn(void **state)
+/* All have datagrams that the guest has no room for. The socket that they came from. */
+static int begin_udp(const char *options)
 {
 	static const unsigned char datagram[600];
-	const struct host_queue *queue;
 	uint16_t port;
 	int peer;
 
-	(void)state;
-	nat_begin(&guest, "ipv6 = false; " NAT_LOOPBACK_ALLOWED);
+	nat_begin(&guest, options);
 	guest.buffers = 0;
 	peer = nat_peer(AF_INET, SOCK_DGRAM, &port);
-	queue = &guest.host->queues[0];
 	for (unsigned i = 0; i < FLOWS; i++)
 		nat_send_udp(&guest, NAT_GUEST, (uint16_t)(FIRST_PORT + i), NAT_GATEWAY, port, "?", 1);
 	guest_has_no_room();
@@ -354,12 +352,48 @@ static void test_each_socket_has_its_turn(void **state)
 			                 sizeof datagram);
 	}
 	settle();
+	return peer;
+}
+
+static void test_each_socket_has_its_turn(void **state)
+{
+	const struct host_queue *queue;
+	int peer;
+
+	(void)state;
+	peer = begin_udp("ipv6 = false; " NAT_LOOPBACK_ALLOWED);
+	queue = &guest.host->queues[0];
 	for (unsigned i = 0; i < FLOWS; i++) {
 		const unsigned before = queue->asked;
 
 		assert_true(give_one() >= 0);
 		assert_in_range(queue->asked - before, 1, LOOKS);
 	}
+	check_each_has(1);
+	close(peer);
+	nat_end(&guest);
+}
+
+static void test_sockets_of_a_pair_that_is_given_up_stand_in_another_line(void **state)
+{
+	struct udp_receiver *receiver;
+	struct udp *udp;
+	int peer;
+
+	(void)state;
+	peer = begin_udp("ipv6 = false; queues = 2; " NAT_LOOPBACK_ALLOWED);
+	udp = guest.nat->udp;
+	/* As if they had come to wait while there were two. */
+	while ((receiver = TAILQ_FIRST(&udp->waiting[0]))) {
+		TAILQ_REMOVE(&udp->waiting[0], receiver, link);
+		TAILQ_INSERT_TAIL(&udp->waiting[1], receiver, link);
+		receiver->pair = 1;
+	}
+	udp_room(guest.nat, 1);
+	assert_true(TAILQ_EMPTY(&udp->waiting[1]));
+	settle();
+	for (unsigned i = 0; i < FLOWS; i++)
+		assert_true(give_one() >= 0);
 	check_each_has(1);
 	close(peer);
 	nat_end(&guest);
@@ -378,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_who_waits_for_tokens_is_not_overtaken),
 		cmocka_unit_test(test_those_of_a_pair_that_is_given_up_stand_in_another_line),
 		cmocka_unit_test(test_each_socket_has_its_turn),
+		cmocka_unit_test(test_sockets_of_a_pair_that_is_given_up_stand_in_another_line),
 	};
 
 	return cmocka_run_group_tests_name("nat_turns", tests, NULL, NULL);
