@@ -68,6 +68,9 @@ follow_console() {
 	"$capsa" logs -f "$1" >>"$work/$1.console" 2>/dev/null &
 }
 
+# What a guest's own watchdogs say of a processor that stood still. tests/check looks for it: only the lab's emulator does that.
+stood_still='watchdog: BUG: soft lockup - CPU#|rcu: INFO: .* (detected stalls|self-detected stall)'
+
 # check NAME FUNCTION [ARG...]
 check() {
 	local name=$1 watcher status
@@ -86,6 +89,7 @@ check() {
 		echo "not ok - $name"
 		failures=$((failures + 1))
 		{
+			grep -hE "$stood_still" "$work"/*.txt "$work"/*.console
 			tail -n 40 "$work"/*.txt
 			describe_machines
 		} 2>/dev/null | tr -d '\r' | sed 's/^/  | /'
