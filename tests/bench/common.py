@@ -117,9 +117,10 @@ def ticks(path, waited_for=False):
 def descendants(pid):
     """The process and all that it has started, as far as they live."""
     found = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text(encoding="ascii").split():
-            found += descendants(int(child))
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError): # it, or a thread of it, has ended meanwhile
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text(encoding="ascii").split():
+                found += descendants(int(child))
     return found
 
 
