@@ -518,7 +518,7 @@ class Make(Tool):
         make_project(host / "project")
 
     def once(self, bench, side):
-        value, cpu, busy = super().once(bench, side)
+        value, cpu, server, busy = super().once(bench, side)
         host, at = bench.fresh(side)
         self.make(bench, side, host)
         side.run(f"rm -rf /tmp/project && cp -r {at}/project /tmp/project")
@@ -527,7 +527,7 @@ class Make(Tool):
         side.run("rm -rf /tmp/project")
         shutil.rmtree(host)
         self.below.setdefault(side.name, []).append(seconds)
-        return value - seconds, cpu, busy
+        return value - seconds, cpu, server, busy
 
     def check(self, bench, side, host, at):
         right = sum(range(SOURCE_FILES))
