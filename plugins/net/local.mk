@@ -10,7 +10,8 @@ NET_SOURCES = \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
 	plugins/net/nic.c plugins/net/nic.h plugins/net/nic-private.h \
 	plugins/net/nic-control.c plugins/net/nic-receive.c \
-	plugins/net/packet.c plugins/net/packet.h
+	plugins/net/packet.c plugins/net/packet.h \
+	plugins/net/segment.h
 
 noinst_LTLIBRARIES += plugins/net/libnet.la
 plugins_net_libnet_la_SOURCES = $(NET_SOURCES)

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# The rooms of the plugin and of its switch, without the plugin's entry: unit tests link them as well.
+CLUSTER_SOURCES = \
+	plugins/cluster-switch/bridge.h \
+	plugins/cluster-switch/card.h \
+	plugins/cluster-switch/cluster.h \
+	plugins/cluster-switch/fdb.h \
+	plugins/cluster-switch/guard.h \
+	plugins/cluster-switch/guardian.h \
+	plugins/cluster-switch/lease.h \
+	plugins/cluster-switch/member.h \
+	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
+	plugins/cluster-switch/ring.h \
+	plugins/cluster-switch/serve.h \
+	plugins/cluster-switch/vxlan.h
+
+noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
+plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
+plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
