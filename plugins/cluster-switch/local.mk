@@ -12,8 +12,17 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
 	plugins/cluster-switch/ring.h \
 	plugins/cluster-switch/serve.h \
-	plugins/cluster-switch/vxlan.h
+	plugins/cluster-switch/vxlan.c plugins/cluster-switch/vxlan.h \
+	plugins/cluster-switch/vxlan-options.c
 
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
 plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_vxlan_test
+TESTS += tests/unit/cluster_vxlan_test
+endif
+tests_unit_cluster_vxlan_test_SOURCES = tests/unit/cluster_vxlan_test.c
+tests_unit_cluster_vxlan_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_vxlan_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
