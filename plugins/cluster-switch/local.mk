@@ -10,7 +10,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/lease.h \
 	plugins/cluster-switch/member.h \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
-	plugins/cluster-switch/ring.h \
+	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
 	plugins/cluster-switch/serve.h \
 	plugins/cluster-switch/vxlan.c plugins/cluster-switch/vxlan.h \
 	plugins/cluster-switch/vxlan-options.c

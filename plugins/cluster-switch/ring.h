@@ -38,8 +38,9 @@ struct ring;
 int ring_memory_new(int *memfd);
 
 /*
- * One side of it. Maps `memfd` (which may be closed afterwards), after checking its size and seals; takes `wake_me` and
- * `wake_peer`, non-blocking eventfds, over where it returns 0. -EPROTO: no such memory; -errno.
+ * One side of it. Maps `memfd` (which may be closed afterwards), after checking its size and seals; takes `wake_me`,
+ * the end to be read of its pipe, and `wake_peer`, the end to be written of the other side's, both non-blocking, over
+ * where it returns 0. -EPROTO: no such memory; -errno.
  */
 int ring_new(enum ring_side side, int memfd, int wake_me, int wake_peer, struct ring **out);
 void ring_free(struct ring *ring); /* NULL is fine */
