@@ -46,3 +46,11 @@ tests_unit_cluster_guard_test_LDADD = plugins/cluster-switch/libcluster.la $(UNI
 tests_unit_cluster_bridge_test_SOURCES = tests/unit/cluster_bridge_test.c $(CLUSTER_FRAMES)
 tests_unit_cluster_bridge_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_bridge_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_ring_test
+TESTS += tests/unit/cluster_ring_test
+endif
+tests_unit_cluster_ring_test_SOURCES = tests/unit/cluster_ring_test.c
+tests_unit_cluster_ring_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_ring_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS) -lpthread
