@@ -413,6 +413,12 @@ struct capsa_host {
 	void (*info_text)(struct capsa_device *dev, const char *key, const char *text);
 	void (*info_begin)(struct capsa_device *dev, const char *key, bool list);
 	void (*info_end)(struct capsa_device *dev);
+
+	/*
+	 * The path of `name` in the folder of what the user's machines have in common at run time (RUNTIME/.shared, 0700);
+	 * owned by the core, valid until destroy. NULL where the machine has none (a mere check). Main thread.
+	 */
+	const char *(*shared_path)(struct capsa_device *dev, const char *name);
 };
 
 /* ------------------------------------------------------------------------

@@ -6,14 +6,31 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/cluster.h \
 	plugins/cluster-switch/fdb.h \
 	plugins/cluster-switch/guard.h \
-	plugins/cluster-switch/guardian.h \
-	plugins/cluster-switch/lease.h \
-	plugins/cluster-switch/member.h \
+	plugins/cluster-switch/guardian.c plugins/cluster-switch/guardian.h \
+	plugins/cluster-switch/lease.c plugins/cluster-switch/lease.h \
+	plugins/cluster-switch/member.c plugins/cluster-switch/member.h \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
 	plugins/cluster-switch/ring.h \
-	plugins/cluster-switch/serve.h \
+	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
+	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h plugins/cluster-switch/serve-talk.c \
+	plugins/cluster-switch/show.c \
 	plugins/cluster-switch/vxlan.h
 
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
 plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
+
+# Members and their switch: messages and leases, then real processes (tests/unit/cluster_serve_test.c).
+if HAVE_CMOCKA
+CLUSTER_MEMBER_TESTS = \
+	tests/unit/cluster_protocol_test \
+	tests/unit/cluster_lease_test
+check_PROGRAMS += $(CLUSTER_MEMBER_TESTS)
+TESTS += $(CLUSTER_MEMBER_TESTS)
+endif
+tests_unit_cluster_protocol_test_SOURCES = tests/unit/cluster_protocol_test.c
+tests_unit_cluster_protocol_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_protocol_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_lease_test_SOURCES = tests/unit/cluster_lease_test.c
+tests_unit_cluster_lease_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_lease_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
