@@ -24,7 +24,8 @@ plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
 if HAVE_CMOCKA
 CLUSTER_MEMBER_TESTS = \
 	tests/unit/cluster_protocol_test \
-	tests/unit/cluster_lease_test
+	tests/unit/cluster_lease_test \
+	tests/unit/cluster_serve_test
 check_PROGRAMS += $(CLUSTER_MEMBER_TESTS)
 TESTS += $(CLUSTER_MEMBER_TESTS)
 endif
@@ -34,3 +35,7 @@ tests_unit_cluster_protocol_test_LDADD = plugins/cluster-switch/libcluster.la $(
 tests_unit_cluster_lease_test_SOURCES = tests/unit/cluster_lease_test.c
 tests_unit_cluster_lease_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_lease_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/unit/cluster_host.c tests/unit/cluster_host.h \
+	tests/unit/descriptors.h
+tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
+tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)

@@ -31,7 +31,7 @@
 #define STAYED_MS 1000
 #define AGAIN_MS 100
 #define AGAIN_MAX_MS 10000
-/* The same for guardians. */
+/* The same for guardians that do not live long. */
 #define GUARDIANS_AT_ONCE 8u
 #define GUARDIAN_MS 1000
 #define GUARDIAN_MAX_MS 60000
@@ -52,7 +52,7 @@ struct member {
 	unsigned joins;
 	uint64_t joined_ms;
 	unsigned tries;       /* since a switch that kept us, or the last that appeared */
-	unsigned guardians;   /* asked for since one lived longer */
+	unsigned guardians;   /* that ended since one lived longer */
 	uint64_t guardian_ms; /* when the last one was asked for */
 	bool change_waits;    /* the switch had no room for it */
 	bool refused_said;
@@ -272,16 +272,16 @@ static void guardian_ask(struct member *member)
 
 	if (member->leash >= 0 || member->state != JOINED || !member->started)
 		return;
-	if (now_ms() - member->guardian_ms > GUARDIAN_MAX_MS)
-		member->guardians = 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return;
-	member->guardian_ms = now_ms();
-	member->guardians++;
-	/* What cannot be sent is closed, so that the leash says what it says of a guardian that is killed at once. */
-	(void)message_send(member, &ask, sizeof ask, pair[1]);
+	/* Without room, or a switch: when there is one again (joined()), or by the next list of members. */
+	if (message_send(member, &ask, sizeof ask, pair[1]) < 0) {
+		close(pair[0]);
+	} else {
+		member->guardian_ms = now_ms();
+		member->leash = pair[0];
+	}
 	close(pair[1]);
-	member->leash = pair[0];
 }
 
 static void leash_ready(void *ctx, int fd, unsigned events);
@@ -305,7 +305,9 @@ static void leash_ready(void *ctx, int fd, unsigned events)
 	(void)events;
 	watch_end(member, &member->leash_watch);
 	close_fd(&member->leash);
-	if (member->guardians < GUARDIANS_AT_ONCE)
+	if (now_ms() - member->guardian_ms > STAYED_MS)
+		member->guardians = 0;
+	if (member->guardians++ < GUARDIANS_AT_ONCE)
 		guardian_want(member);
 	else
 		member->host->timer_set(member->guardian_again,
@@ -340,6 +342,7 @@ static int joined(struct member *member, const int fds[WELCOME_FDS])
 	member->state = JOINED;
 	member->joins++;
 	member->joined_ms = now_ms();
+	member->guardians = 0;
 	member->refused_said = false;
 	r = watches_set(member);
 	if (r < 0 || !member->started)
@@ -387,6 +390,8 @@ static bool message_handle(struct member *member, size_t n, const int fds[WELCOM
 		return false;
 	memset(&member->list, 0, sizeof member->list);
 	memcpy(&member->list, message, n);
+	if (member->started && member->leash < 0 && member->guardians < GUARDIANS_AT_ONCE)
+		guardian_want(member);
 	return true;
 }
 
