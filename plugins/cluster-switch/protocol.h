@@ -88,6 +88,8 @@ struct protocol_change {
 	struct bridge_port_options port; /* its peers, has_peers and rate; the rest is not looked at */
 };
 
+/* Whether `len` bytes are a message of this type and our version, `size` bytes long: enough for SHOW and GUARDIAN. */
+_Bool protocol_is(const void *message, size_t len, enum protocol_type type, size_t size);
 /* Whether `len` bytes are a whole message of this type and version, with texts that end and numbers that may be. */
 _Bool protocol_hello_is_valid(const void *message, size_t len);
 _Bool protocol_refused_is_valid(const void *message, size_t len);
