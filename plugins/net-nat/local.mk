@@ -5,6 +5,7 @@ NAT_SOURCES = \
 	plugins/net-nat/arrive.c \
 	plugins/net-nat/dns.c plugins/net-nat/dns.h plugins/net-nat/dns-private.h \
 	plugins/net-nat/dns-hosts.c \
+	plugins/net-nat/dns-members.c \
 	plugins/net-nat/dns-message.c plugins/net-nat/dns-message.h \
 	plugins/net-nat/dns-stream.c \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
@@ -19,6 +20,7 @@ NAT_SOURCES = \
 	plugins/net-nat/icmp-error.c plugins/net-nat/icmp-error.h \
 	plugins/net-nat/info.c plugins/net-nat/info.h \
 	plugins/net-nat/names.c plugins/net-nat/names.h \
+	plugins/net-nat/neighbours.c \
 	plugins/net-nat/options.c plugins/net-nat/options.h \
 	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
 	plugins/net-nat/policy-read.c \

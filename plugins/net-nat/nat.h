@@ -13,7 +13,7 @@
  *              hop-limit.h  how far packets may go          error-queue.h what went wrong outside
  *              dns.h        the forwarder                   upstream.h    whom it asks (resolv.conf)
  *              policy.h     the rules                       names.h       addresses that names have
- *              host-address.h  which addresses are the host's own
+ *              host-address.h  which addresses are the host's own          neighbours.c  others on the link
  *              forward.h    published ports                 rate.h        how much a second
  *              sockets.h    readiness of many sockets       timeout.h     many times, one timer
  *              ../net/      virtio-net, headers, checksums, ARP, DHCP
@@ -72,6 +72,16 @@ struct nat_neighbours {
 	bool isolated;          /* no flows, no names but neighbours', no router: nothing leaves */
 	struct in6_addr guest4; /* the guest's address in subnet, and which one of subnet6's is its own */
 	uint32_t nth6;
+	/*
+	 * Names: of each neighbour, alone or in this domain, which is the first that is searched, too. Nobody outside is
+	 * asked about it. All three are set or none is.
+	 */
+	const char *domain; /* "lab.cluster" */
+	/* The addresses of `name`, in lower case, of that family, at most `n`; false: nobody has the name. */
+	bool (*lookup)(void *ctx, const char *name, bool ipv6, struct in6_addr *out, unsigned n, unsigned *found);
+	/* The other way round: NULL where nobody has the address. */
+	const char *(*name_of)(void *ctx, const struct in6_addr *address);
+	void *ctx;
 };
 
 struct nat {
@@ -162,8 +172,23 @@ struct in6_addr nat_gateway_for(const struct nat *nat, const struct in6_addr *a)
 /* The guest's. */
 struct in6_addr nat_guest_for(const struct nat *nat, const struct in6_addr *a);
 
-/* arrive.c: a frame, and the end of a batch of them (nic.h). */
+/* ---- neighbours.c ---- */
+
+/*
+ * With neighbours: whether the frame, taken apart, is the gateway's, and nobody's else: to its MAC; ARP and neighbour
+ * solicitations that look for its addresses; what clients ask of DHCP and routers. What is tagged for a VLAN is only
+ * where it is sent to the MAC.
+ */
+bool nat_is_for_gateway(const struct nat *nat, const struct packet *packet, const unsigned char *head, size_t head_len);
+/* Whether the address is one of the subnets', but neither the guest's nor the gateway's: a neighbour's or nobody's. */
+bool nat_is_neighbour(const struct nat *nat, const struct in6_addr *a);
+
+/* ---- frames: arrive.c ---- */
+
+/* A frame, and the end of a batch of them (nic.h). With neighbours: one that is not for the gateway goes by. */
 void nat_frame(void *ctx, const struct nic_frame *frame);
+/* The same, which the caller has taken apart already. */
+void nat_take_frame(struct nat *nat, const struct nic_frame *frame, const struct packet *packet);
 /* A packet that fragment.h put together: its pieces have been counted, and it must not be one itself. */
 void nat_whole_packet(struct nat *nat, const struct nic_frame *frame);
 void nat_batch_end(void *ctx);
