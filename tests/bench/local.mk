@@ -18,7 +18,7 @@ tests_bench_fs_ring_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_bench_fs_ring_LDADD = $(VIRTIO_PLUGIN_TEST_WITH) -lpthread
 CLEANFILES += tests/bench/fs-ring$(EXEEXT)
 
-tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c
+tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c tests/bench/net-tap.c tests/bench/net-tap.h
 tests_bench_nat_tap_CFLAGS = $(UNIT_CFLAGS)
 tests_bench_nat_tap_LDADD = $(NET_NAT_TEST_WITH)
 tests_bench_nat_flows_SOURCES = tests/bench/nat-flows.c

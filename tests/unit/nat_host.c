@@ -104,8 +104,7 @@ static const char *host_device_name(struct capsa_device *dev)
 
 static const char *host_machine_name(struct capsa_device *dev)
 {
-	(void)dev;
-	return "box";
+	return host_of(dev)->machine;
 }
 
 static void host_broken(struct capsa_device *dev, const char *reason)
@@ -708,11 +707,12 @@ static int read_config(struct nat_host *host, const char *options, struct config
 	int fd = mkstemp(path), rc;
 
 	assert_true(fd >= 0);
-	dprintf(fd, "name = \"box\"; devices = ( { plugin = \"net-nat\"; name = \"net0\"; %s } );\n", options);
+	dprintf(fd, "name = \"%s\"; devices = ( { plugin = \"%s\"; name = \"net0\"; %s } );\n", host->machine,
+	        host->plugin->name, options);
 	close(fd);
 	rc = config_read(path, config, &err);
 	if (rc == 0)
-		rc = keys_apply(*config, &(*config)->devices[0], "net-nat", host->plugin->keys, values, &err);
+		rc = keys_apply(*config, &(*config)->devices[0], host->plugin->name, host->plugin->keys, values, &err);
 	unlink(path);
 	if (rc < 0)
 		snprintf(host->error, sizeof host->error, "%s", err.text);
@@ -729,6 +729,8 @@ int nat_host_try(struct nat_host *host, const char *options)
 	}
 	if (!host->vcpus)
 		host->vcpus = 2;
+	if (!host->machine)
+		host->machine = "box";
 	host->plugin = capsa_plugin_entry();
 	if (read_config(host, options, &host->config, &host->values) < 0)
 		return -1;
