@@ -9,7 +9,7 @@
 
 struct net_tap_plugin {
 	const char *options; /* keys as in a file, before those of --options */
-	/* For --setup: a shell line, `size` bytes at most, that gives the interface what the plugin says. NULL: none. */
+	/* For --setup: a shell line, which gives the interface what the plugin says. NULL: none. */
 	void (*set_up)(const struct nat_host *host, const char *interface, char *line, size_t size);
 	/* On SIGUSR1: says how the plugin is, one line on standard output. */
 	void (*say)(struct nat_host *host);
