@@ -10,7 +10,7 @@ EXTRA_DIST += tests/unit/cmocka-run tests/unit/lsan.supp \
 	tests/guest/net-far.py tests/guest/net.sh tests/guest/sandbox.sh tests/guest/share.sh tests/guest/stop.sh tests/guest/vsock-peer.c tests/guest/vsock.sh \
 	tests/guest/dax-guest.c tests/guest/dax.sh tests/guest/file-checks.c tests/guest/file-exerciser.c tests/guest/fs-build.sh tests/guest/fs-exerciser.sh \
 	tests/guest/fs-life.sh tests/guest/fs.sh tests/guest/root/fs-owner.sh tests/guest/shares.bash \
-	tests/guest/cluster.sh tests/guest/root/cluster.bash tests/guest/root/cluster-kill.sh tests/guest/root/cluster-many.sh tests/guest/root/cluster-taps.py \
+	tests/guest/cluster.sh tests/guest/cluster-sixteen.sh tests/guest/far.bash tests/guest/root/cluster.bash tests/guest/root/cluster-kill.sh tests/guest/root/cluster-many.sh tests/guest/root/cluster-taps.py \
 	tests/guest/root/control.sh tests/guest/root/nat-flows.sh tests/guest/root/nat-netem.sh tests/guest/root/nat-peer.py tests/guest/root/nat-peers.sh \
 	tests/guest/root/nat-tap.sh tests/guest/root/nat-transfer.py tests/guest/root/notify.sh tests/guest/root/permission.sh \
 	tests/lab/README.md tests/lab/init tests/lab/lab tests/lab/selftest tests/lab/setup
