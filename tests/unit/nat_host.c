@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/path.h"
 #include "tests/unit/iovec_copy.h"
 #include "tests/unit/nat_host.h"
 
@@ -344,6 +345,24 @@ static int host_socket_bind(struct capsa_device *dev, int fd, const struct socka
 	return bind(fd, at, len) < 0 ? -errno : 0;
 }
 
+/* As the core's: that of the user who runs the test. */
+static const char *host_shared_path(struct capsa_device *dev, const char *name)
+{
+	struct nat_host *host = host_of(dev);
+	struct error err;
+	char *folder = path_shared_dir(&err);
+
+	if (!folder) {
+		snprintf(host->error, sizeof host->error, "%s", err.text);
+		return NULL;
+	}
+	free(host->shared);
+	if (asprintf(&host->shared, "%s/%s", folder, name) < 0)
+		host->shared = NULL;
+	free(folder);
+	return host->shared;
+}
+
 static uint64_t *host_counter(struct capsa_device *dev, const char *name, const char *help)
 {
 	struct nat_host *host = host_of(dev);
@@ -473,6 +492,7 @@ static const struct capsa_host services = {
 	.info_text = host_info_text,
 	.info_begin = host_info_begin,
 	.info_end = host_info_end,
+	.shared_path = host_shared_path,
 };
 
 /* ---- the guest's side of queues ---- */
@@ -805,7 +825,8 @@ void nat_host_end(struct nat_host *host)
 	config_free(host->config);
 	host->config = NULL;
 	free(host->info);
-	host->info = NULL;
+	free(host->shared);
+	host->info = host->shared = NULL;
 }
 
 int nat_host_reconfigure(struct nat_host *host, const char *text)

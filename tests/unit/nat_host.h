@@ -57,6 +57,7 @@ struct nat_host {
 	void (*set_ahead)(void *self, uint64_t ms); /* sets the plugin's own clock ahead, called by nat_host_pass() */
 	unsigned vcpus;                             /* 2 */
 	const char *machine;                        /* its name; "box" */
+	char *shared;                               /* the path that shared_path() gave last */
 	bool opens_fail;                            /* socket_open() says -EMFILE */
 	unsigned opened;                            /* how often it was called */
 
