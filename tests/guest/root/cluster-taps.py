@@ -4,7 +4,7 @@
 cards, rings, guardians and the switch are the real ones. For cluster-many.sh and cluster-kill.sh, in namespaces of the test's own.
 
     cluster-taps.py PROGRAM many MEMBERS        each pings each, one is flooded by all, transfers of all pairs at once
-    cluster-taps.py PROGRAM tags                packets and a transfer with VLAN tags
+    cluster-taps.py PROGRAM tags                frames with VLAN tags
     cluster-taps.py PROGRAM plain               transfers between members with offloads and without
     cluster-taps.py PROGRAM kill ROUNDS SEED    one to three processes are killed a round, any of them; transfers go on
     cluster-taps.py send ADDRESS | receive      the ends of a transfer, in a member's namespace: until standard input ends
@@ -12,6 +12,7 @@ cards, rings, guardians and the switch are the real ones. For cluster-many.sh an
 Status 0 if all of that went well, and nothing is left of it: no process, no socket.
 """
 import contextlib
+import ctypes
 import hashlib
 import os
 import pathlib
@@ -20,6 +21,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -30,6 +32,7 @@ PORT = 5400
 BLOCK = 1 << 16
 STEP = 1 << 20   # bytes between two words of a receiver
 PROOF = 8 << 20  # more than a receiver's stack may have had already
+CLONE_NEWNET, ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA = 0x40000000, 3, 263, 8
 FILLING = random.Random(4711).randbytes(BLOCK - 8)
 
 
@@ -223,12 +226,12 @@ def floods(members):
 
 
 class Transfer:
-    def __init__(self, source, target, address=None):
+    def __init__(self, source, target):
         me = os.path.realpath(__file__)
         self.source, self.target = source, target
         self.to = Words(subprocess.Popen(target.inside(me, "receive"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
         self.to.find("listening")
-        self.out = Words(subprocess.Popen(source.inside(me, "send", address or target.address), stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        self.out = Words(subprocess.Popen(source.inside(me, "send", target.address), stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         self.at = 0
 
     def hear(self, until):
@@ -258,25 +261,54 @@ class Transfer:
                 raise Failed(f"{words.process.args}: status {words.process.returncode}")
 
 
-def transfers(couples, size, addresses=None):
+def transfers(couples, size):
     """All at once."""
-    moving = [Transfer(a, b, addresses and addresses[b]) for a, b in couples]
+    moving = [Transfer(a, b) for a, b in couples]
     for transfer in moving:
         transfer.move(size)
     for transfer in moving:
         transfer.end()
 
 
-def tagged(members):
-    """VLANs are the members' own affair: the same address in two of them are two."""
-    for tag in (7, 4094):
-        for member in members:
-            run("ip", "-n", member.space, "link", "add", "link", "eth0", "name", f"v{tag}", "type", "vlan", "id", tag)
-            run("ip", "-n", member.space, "addr", "add", f"10.{tag % 256}.0.{member.number}/24", "dev", f"v{tag}")
-            run("ip", "-n", member.space, "link", "set", f"v{tag}", "up")
-        addresses = {m: f"10.{tag % 256}.0.{m.number}" for m in members}
-        members[0].run("ping", "-q", "-c", "3", "-i", "0.01", "-s", "1472", "-M", "do", addresses[members[1]])
-        transfers([(members[0], members[1])], PROOF, addresses)
+@contextlib.contextmanager
+def in_space(member):
+    """This thread is in the member's network namespace: sockets that are made are there, and stay."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{member.space}", "rb") as there:
+        if libc.setns(there.fileno(), CLONE_NEWNET):
+            raise Failed(f"{member.space}: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            libc.setns(home.fileno(), CLONE_NEWNET)
+
+
+def raw_socket(member):
+    with in_space(member):
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        raw.bind(("eth0", ETH_P_ALL))
+    raw.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    raw.settimeout(PATIENCE)
+    return raw
+
+
+def tags(program):
+    """A frame as long as may be with a tag, and one with two, from one member to the other and to all."""
+    members = begin_all(program, 2)
+    near, far = map(raw_socket, members)
+    mac = {raw: raw.getsockname()[4] for raw in (near, far)}
+    for target in (mac[far], b"\xff" * 6):
+        for inner, payload in ((b"\x88\xb5", bytes(range(250)) * 6), (b"\x81\x00\x00\x09\x88\xb5", bytes(range(250)) * 4)):
+            near.send(target + mac[near] + b"\x81\x00" + struct.pack("!H", 0xA007) + inner + payload)
+            while True:
+                frame, notes, _, _ = far.recvmsg(2048, 128)
+                if frame[:12] == target + mac[near] and frame.endswith(payload):
+                    break
+            # The kernel has taken the outer tag off.
+            tci = [struct.unpack("=IIIHHHH", data)[5] for _, kind, data in notes if kind == PACKET_AUXDATA]
+            if frame[12:] != inner + payload or tci != [0xA007]:
+                raise Failed(f"sent with tag a007 and {inner.hex()}, came with {tci} and {frame[12:20].hex()}")
+    return members
 
 
 def begin_all(program, number, *options):
@@ -291,12 +323,6 @@ def many(program, number):
     each_pings_each(members)
     floods(members)
     transfers([(members[i], members[i + 1]) for i in range(0, number - 1, 2)], 4 * PROOF)
-    return members
-
-
-def tags(program):
-    members = begin_all(program, 2)
-    tagged(members)
     return members
 
 
