@@ -9,6 +9,7 @@
 #include "plugins/cluster-switch/serve-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>

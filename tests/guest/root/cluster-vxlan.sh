@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Root, for a TAP device and network namespaces: a cluster's uplink (plugins/cluster-switch/vxlan.c) against the kernel's
-# vxlan device. tests/bench/cluster-tap.c is a cluster whose one member is the network stack here. No outside network.
+# vxlan device. tests/bench/bridge-tap.c is a cluster whose one member is the network stack here. No outside network.
 # Runs without KVM.
 #
-#   here: cluster0 10.0.3.1 ── cluster-tap, 192.0.2.1, 2001:db8:1::1
+#   here: cluster0 10.0.3.1 ── bridge-tap, 192.0.2.1, 2001:db8:1::1
 #     ├─ near0 ── veth ── far0 192.0.2.2, 2001:db8:1::2          far: vxlan0 10.0.3.2, fd00:3::2
 #     └─ near1 ── veth ── third0 198.51.100.3, 2001:db8:2::3   third: vxlan0 10.0.3.3, fd00:3::3; mostly not listed
 if [ -z "${CLUSTER_VXLAN_INSIDE-}" ]; then
@@ -12,7 +12,7 @@ if [ -z "${CLUSTER_VXLAN_INSIDE-}" ]; then
 fi
 . "$(dirname "$(dirname "$(realpath "$0")")")/lib.sh"
 
-cluster_tap=$build/tests/bench/cluster-tap
+bridge_tap=$build/tests/bench/bridge-tap
 peer=(python3 -IS "$tests/root/nat-peer.py")
 helper=(python3 -IS "$tests/root/cluster-vxlan.py")
 much=$((64 << 20))
@@ -92,7 +92,7 @@ uplink() {
 # begin FAMILY HOST...: the cluster, with these peers. Its counters are in $work/tap.txt after `end`
 begin() {
 	[ -z "$tap" ] || end >/dev/null # of a check that has failed
-	"$cluster_tap" --uplink "$(uplink "$@")" --address 10.0.3.1 --prefix6 fd00:3::/64 >"$work/tap.txt" 2>"$work/messages.txt" &
+	"$bridge_tap" --uplink "$(uplink "$@")" --address 10.0.3.1 --prefix6 fd00:3::/64 >"$work/tap.txt" 2>"$work/messages.txt" &
 	tap=$!
 	pid=$tap wait_for_line "$work/tap.txt" '^ready' || return
 	ip address add 10.0.3.1/24 dev cluster0 && ip address add fd00:3::1/64 dev cluster0 nodad
@@ -187,7 +187,7 @@ stolen_mac() {
 	end
 }
 
-[ -x "$cluster_tap" ] || make -s -C "$build" tests/bench/cluster-tap || exit
+[ -x "$bridge_tap" ] || make -s -C "$build" tests/bench/bridge-tap || exit
 if [ ! -e /dev/net/tun ]; then
 	skip "a cluster's tunnel with the kernel's" "no /dev/net/tun"
 	finish
