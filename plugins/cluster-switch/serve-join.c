@@ -171,25 +171,24 @@ static void close_all(const int *fds, unsigned n)
 			close(fds[i]);
 }
 
-/* Its memory and pipes. `fds`: what WELCOME has with it, the caller's to close. 0 or -errno. */
-static int ring_make(struct peer *peer, int fds[3])
+/* Its memory, and what both wake each other by. `fds`: what WELCOME has with it, the caller's to close. 0 or -errno. */
+static int ring_make(struct peer *peer, int fds[PROTOCOL_WELCOME_FDS])
 {
-	int memory = -1, to_us[2] = { -1, -1 }, to_it[2] = { -1, -1 }, r;
+	int memory = -1, ends[2] = { -1, -1 }, r;
 
 	r = ring_memory_new(&memory);
-	if (r == 0 && (pipe2(to_us, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(to_it, O_CLOEXEC | O_NONBLOCK) < 0))
+	if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		r = -errno;
 	if (r == 0)
-		r = ring_new(RING_SWITCH, memory, to_us[0], to_it[1], &peer->ring);
+		r = ring_new(RING_SWITCH, memory, ends[0], &peer->ring);
 	if (r < 0) {
 		peer->ring = NULL;
-		close_all((const int[]){ memory, to_us[0], to_us[1], to_it[0], to_it[1] }, 5);
+		close_all((const int[]){ memory, ends[0], ends[1] }, 3);
 		return r;
 	}
 	peer->ring_source = (struct source){ SOURCE_RING, ring_wake_fd(peer->ring), peer };
 	fds[0] = memory;
-	fds[1] = to_us[1];
-	fds[2] = to_it[0];
+	fds[1] = ends[1];
 	return 0;
 }
 
@@ -207,7 +206,7 @@ void peer_leave(struct peer *peer)
 
 /* A port, its uplink and a ring; `fds` as in ring_make(). 0, or -errno and why; then peer_leave() undoes it. */
 static int peer_admit(struct peer *peer, const struct protocol_hello *hello, struct protocol_welcome *welcome,
-                      int fds[3], char *why, size_t size)
+                      int fds[PROTOCOL_WELCOME_FDS], char *why, size_t size)
 {
 	static const struct bridge_port_operations operations = { .send = port_send, .flush = port_flush };
 	struct serve *serve = peer->serve;
@@ -264,7 +263,7 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	struct serve *serve = peer->serve;
 	struct protocol_welcome welcome = { .h = { PROTOCOL_WELCOME, PROTOCOL_VERSION } };
 	char why[sizeof((struct protocol_refused *)0)->why] = "";
-	int fds[3] = { -1, -1, -1 }, r;
+	int fds[PROTOCOL_WELCOME_FDS] = { -1, -1 }, r;
 
 	if (peer_admit(peer, hello, &welcome, fds, why, sizeof why) < 0) {
 		peer_leave(peer);
@@ -283,8 +282,8 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 		peer->address6 = net_prefix_nth(&welcome.subnet6, welcome.index);
 	leases_keep(serve->leases, hello->port.name, &welcome.address);
 
-	r = peer_send(peer, &welcome, sizeof welcome, fds, 3);
-	close_all(fds, 3);
+	r = peer_send(peer, &welcome, sizeof welcome, fds, PROTOCOL_WELCOME_FDS);
+	close_all(fds, PROTOCOL_WELCOME_FDS);
 	if (r == 0)
 		r = serve_watch(serve, &peer->ring_source, EPOLLIN);
 	if (r < 0) {

@@ -147,7 +147,7 @@ static pid_t switch_pid(void)
 
 /* A member by hand, which may be as bad as it likes. */
 struct raw {
-	int fd, memfd, wake_switch, wake_us;
+	int fd, memfd, wake;
 };
 
 static void raw_join(struct raw *raw, unsigned number)
@@ -157,12 +157,12 @@ static void raw_join(struct raw *raw, unsigned number)
 	struct iovec iov = { &welcome, sizeof welcome };
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
+		char bytes[CMSG_SPACE(PROTOCOL_WELCOME_FDS * sizeof(int))];
 	} control;
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
 	};
-	int fds[3];
+	int fds[PROTOCOL_WELCOME_FDS];
 
 	machine_init(&m, &host, number);
 	m.hello.h = (struct protocol_header){ PROTOCOL_HELLO, PROTOCOL_VERSION };
@@ -170,19 +170,17 @@ static void raw_join(struct raw *raw, unsigned number)
 	assert_int_equal(send(raw->fd, &m.hello, sizeof m.hello, 0), sizeof m.hello);
 	assert_int_equal(recvmsg(raw->fd, &msg, MSG_CMSG_CLOEXEC), sizeof welcome);
 	assert_true(protocol_welcome_is_valid(&welcome, sizeof welcome));
-	assert_int_equal(control.align.cmsg_len, CMSG_LEN(3 * sizeof(int)));
+	assert_int_equal(control.align.cmsg_len, CMSG_LEN(PROTOCOL_WELCOME_FDS * sizeof(int)));
 	memcpy(fds, CMSG_DATA(&control.align), sizeof fds);
 	raw->memfd = fds[0];
-	raw->wake_switch = fds[1];
-	raw->wake_us = fds[2];
+	raw->wake = fds[1];
 }
 
 static void raw_leave(struct raw *raw)
 {
 	close(raw->fd);
 	close(raw->memfd);
-	close(raw->wake_switch);
-	close(raw->wake_us);
+	close(raw->wake);
 }
 
 static void send_fd(int fd, const void *message, size_t len, const int *fds, unsigned n)
@@ -259,7 +257,7 @@ static void test_what_is_taken_is_refused_with_both_names(void **state)
 	join(1);
 	/* The name: the same one twice. */
 	strcpy(machines[1].hello.port.name, "vm1");
-	refused_naming(1, "vm1", "name");
+	refused_naming(1, "vm1", "already");
 	strcpy(machines[1].hello.port.name, "vm2");
 	memcpy(machines[1].hello.port.mac, machines[0].hello.port.mac, ETH_ALEN);
 	refused_naming(1, "vm2", "vm1");
@@ -501,7 +499,7 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 			random = random * 1664525 + 1013904223;
 			at[i] = round == 0 ? 0xff : (unsigned char)(random >> 24);
 		}
-		assert_int_equal(write(raw.wake_switch, &one, sizeof one), sizeof one);
+		assert_int_equal(write(raw.wake, &one, sizeof one), sizeof one);
 		/* Those to it find the ring broken as well. */
 		machine_send(&machines[0], NULL);
 		machines_talk(all, 2);
@@ -527,7 +525,7 @@ static void test_what_is_no_message_ends_who_said_it(void **state)
 			const int fds[4] = { 0, 0, 0, 0 };
 			const unsigned n_fds = (type + (unsigned)i) % 5;
 			const bool is_member = i % 2;
-			struct raw raw = { -1, -1, -1, -1 };
+			struct raw raw = { -1, -1, -1 };
 			int fd;
 
 			memset(bytes, 0xa5, sizeof bytes);
