@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 # The rooms of the plugin and of its switch, without the plugin's entry: unit tests link them as well.
 CLUSTER_SOURCES = \
-	plugins/cluster-switch/bridge.h \
+	plugins/cluster-switch/bridge.c plugins/cluster-switch/bridge.h \
 	plugins/cluster-switch/card.h \
 	plugins/cluster-switch/cluster.h \
-	plugins/cluster-switch/fdb.h \
-	plugins/cluster-switch/guard.h \
+	plugins/cluster-switch/fdb.c plugins/cluster-switch/fdb.h \
+	plugins/cluster-switch/guard.c plugins/cluster-switch/guard.h \
 	plugins/cluster-switch/guardian.c plugins/cluster-switch/guardian.h \
 	plugins/cluster-switch/lease.c plugins/cluster-switch/lease.h \
 	plugins/cluster-switch/member.c plugins/cluster-switch/member.h \
@@ -14,7 +14,8 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
 	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h plugins/cluster-switch/serve-talk.c \
 	plugins/cluster-switch/show.c \
-	plugins/cluster-switch/vxlan.h
+	plugins/cluster-switch/vxlan.c plugins/cluster-switch/vxlan.h \
+	plugins/cluster-switch/vxlan-options.c
 
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
@@ -39,3 +40,31 @@ tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/un
 	tests/unit/descriptors.h
 tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
 tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_vxlan_test
+TESTS += tests/unit/cluster_vxlan_test
+endif
+tests_unit_cluster_vxlan_test_SOURCES = tests/unit/cluster_vxlan_test.c
+tests_unit_cluster_vxlan_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_vxlan_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+
+# Unit tests of rooms, one block a test.
+CLUSTER_FRAMES = tests/unit/cluster_frames.c tests/unit/cluster_frames.h
+if HAVE_CMOCKA
+CLUSTER_FABRIC_TESTS = \
+	tests/unit/cluster_bridge_test \
+	tests/unit/cluster_fdb_test \
+	tests/unit/cluster_guard_test
+check_PROGRAMS += $(CLUSTER_FABRIC_TESTS)
+TESTS += $(CLUSTER_FABRIC_TESTS)
+endif
+tests_unit_cluster_fdb_test_SOURCES = tests/unit/cluster_fdb_test.c
+tests_unit_cluster_fdb_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_fdb_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_guard_test_SOURCES = tests/unit/cluster_guard_test.c $(CLUSTER_FRAMES)
+tests_unit_cluster_guard_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_guard_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_bridge_test_SOURCES = tests/unit/cluster_bridge_test.c $(CLUSTER_FRAMES)
+tests_unit_cluster_bridge_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_bridge_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)

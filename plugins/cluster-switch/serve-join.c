@@ -68,10 +68,10 @@ static int check_subnet(const struct net_prefix *its, const struct net_prefix *o
 	if (its->bits == 0 || prefix_same(its, ours))
 		return 0;
 	if (ours->bits == 0)
-		return refuse(why, size, "its subnet is %s, but '%s' has joined without one; give all the same",
+		return refuse(why, size, "its subnet is %s, but \"%s\" has joined without one; give all the same",
 		              net_prefix_text(its, its_text), of);
-	return refuse(why, size, "its subnet is %s, that of '%s' %s; give all the same", net_prefix_text(its, its_text),
-	              of, net_prefix_text(ours, our_text));
+	return refuse(why, size, "its subnet is %s, that of \"%s\" %s; give all the same",
+	              net_prefix_text(its, its_text), of, net_prefix_text(ours, our_text));
 }
 
 /* The n-th address of the subnet; 0: none that a machine may have. */
@@ -127,7 +127,7 @@ static int uplink_join(struct serve *serve, const struct protocol_hello *hello, 
 		return 0;
 	if (serve->n_uplink > 0) {
 		if (strcmp(serve->uplink, hello->uplink) != 0)
-			return refuse(why, size, "its uplink is %.160s, that of '%s' %.160s; give all the same",
+			return refuse(why, size, "its uplink is %.160s, that of \"%s\" %.160s; give all the same",
 			              hello->uplink, serve->uplink_of, serve->uplink);
 		serve->n_uplink++;
 		return 0;
@@ -227,6 +227,9 @@ static int peer_admit(struct peer *peer, const struct protocol_hello *hello, str
 	welcome->index = address_index(&welcome->subnet, &welcome->address);
 	options.address = welcome->address;
 	options.subnet6 = welcome->subnet6;
+	options.address6 = in6addr_any;
+	if (options.subnet6.bits > 0)
+		options.address6 = net_prefix_nth(&options.subnet6, welcome->index);
 	r = bridge_port_add(serve->bridge, &options, &operations, peer, &peer->port, why, size);
 	if (r < 0) {
 		peer->port = NULL;
@@ -272,8 +275,7 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	serve->members_changed = true;
 	peer->state = PEER_MEMBER;
 	peer->address = welcome.address;
-	if (welcome.subnet6.bits > 0)
-		peer->address6 = net_prefix_nth(&welcome.subnet6, welcome.index);
+	peer->address6 = bridge_port_options(peer->port)->address6;
 	leases_keep(serve->leases, hello->port.name, &welcome.address);
 
 	r = peer_send(peer, &welcome, sizeof welcome, fds, 3);

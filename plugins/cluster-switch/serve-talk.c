@@ -160,7 +160,7 @@ static void guardian_wanted(struct peer *peer, int leash)
 	}
 	r = guardian_start_with(serve->dirfd, serve->cluster, leash);
 	if (r < 0)
-		serve_say(serve, "no guardian for '%s': %s", bridge_port_options(peer->port)->name, strerror(-r));
+		serve_say(serve, "no guardian for \"%s\": %s", bridge_port_options(peer->port)->name, strerror(-r));
 }
 
 /* One message of `len` bytes in serve->message, with a descriptor or -1, which is taken over. False: cannot be. */

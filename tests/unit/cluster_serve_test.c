@@ -259,7 +259,7 @@ static void test_what_is_taken_is_refused_with_both_names(void **state)
 	join(1);
 	/* The name: the same one twice. */
 	strcpy(machines[1].hello.port.name, "vm1");
-	refused_naming(1, "vm1", "name");
+	refused_naming(1, "vm1", "already");
 	strcpy(machines[1].hello.port.name, "vm2");
 	memcpy(machines[1].hello.port.mac, machines[0].hello.port.mac, ETH_ALEN);
 	refused_naming(1, "vm2", "vm1");
