@@ -10,7 +10,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/lease.c plugins/cluster-switch/lease.h \
 	plugins/cluster-switch/member.c plugins/cluster-switch/member.h \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
-	plugins/cluster-switch/ring.h \
+	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
 	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
 	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h plugins/cluster-switch/serve-talk.c \
 	plugins/cluster-switch/show.c \
@@ -68,3 +68,11 @@ tests_unit_cluster_guard_test_LDADD = plugins/cluster-switch/libcluster.la $(UNI
 tests_unit_cluster_bridge_test_SOURCES = tests/unit/cluster_bridge_test.c $(CLUSTER_FRAMES)
 tests_unit_cluster_bridge_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_bridge_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_ring_test
+TESTS += tests/unit/cluster_ring_test
+endif
+tests_unit_cluster_ring_test_SOURCES = tests/unit/cluster_ring_test.c
+tests_unit_cluster_ring_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_ring_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS) -lpthread

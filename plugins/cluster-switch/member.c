@@ -325,7 +325,7 @@ static int joined(struct member *member, const int fds[WELCOME_FDS])
 {
 	int r;
 
-	/* memfd; wakes the switch; wakes us. */
+	/* memfd; the pipe that wakes the switch; the one that wakes us. */
 	r = ring_new(RING_MEMBER, fds[0], fds[2], fds[1], &member->ring);
 	if (r < 0) {
 		member->ring = NULL;
@@ -601,8 +601,7 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 
 	*out = NULL;
 	if (!clusters) {
-		snprintf(cause, size, "cluster \"%s\": this machine has no run-time folder to share with others",
-		         cluster);
+		cause[0] = '\0';
 		return -ENOENT;
 	}
 	member = calloc(1, sizeof *member);

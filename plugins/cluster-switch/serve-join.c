@@ -9,10 +9,10 @@
 #include "plugins/cluster-switch/serve-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* The subnet of a cluster whose members leave it open: not net-nat's, as a machine may have both cards. */
@@ -20,6 +20,8 @@ static const struct net_prefix default_subnet = {
 	.address = { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 3, 0 } } },
 	.bits = 96 + 24,
 };
+
+#define RING_FDS 3u
 
 /* ---- its port's far side ---- */
 
@@ -164,29 +166,44 @@ static void uplink_leave(struct serve *serve)
 
 /* ---- the ring ---- */
 
-/* Its memory and eventfds: `fds` as WELCOME has them, the first of which is the caller's to close. 0 or -errno. */
-static int ring_make(struct peer *peer, int fds[3])
+/*
+ * Its memory, and a pipe each way to wake the other side. `fds`: the member's part, as WELCOME has it, to be closed by
+ * the caller. 0 or -errno.
+ */
+static int ring_make(struct peer *peer, int fds[RING_FDS])
 {
-	int r;
+	int to_us[2] = { -1, -1 }, to_it[2] = { -1, -1 }, r;
 
 	r = ring_memory_new(&fds[0]);
-	if (r < 0)
+	if (r < 0) {
+		fds[0] = -1;
 		return r;
-	fds[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	fds[2] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = fds[1] < 0 || fds[2] < 0 ? -errno : ring_new(RING_SWITCH, fds[0], fds[1], fds[2], &peer->ring);
+	}
+	if (pipe2(to_us, O_CLOEXEC | O_NONBLOCK) == 0)
+		fds[1] = to_us[1];
+	if (pipe2(to_it, O_CLOEXEC | O_NONBLOCK) == 0)
+		fds[2] = to_it[0];
+	r = fds[1] < 0 || fds[2] < 0 ? -errno : ring_new(RING_SWITCH, fds[0], to_us[0], to_it[1], &peer->ring);
 	if (r == 0) {
 		peer->ring_source = (struct source){ SOURCE_RING, ring_wake_fd(peer->ring), peer };
 		return 0;
 	}
 	peer->ring = NULL;
-	for (unsigned i = 0; i < 3; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	if (to_us[0] >= 0)
+		close(to_us[0]);
+	if (to_it[1] >= 0)
+		close(to_it[1]);
 	return r;
 }
 
 /* ---- all of it ---- */
+
+static void fds_close(const int fds[RING_FDS])
+{
+	for (unsigned i = 0; i < RING_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
 
 void peer_leave(struct peer *peer)
 {
@@ -200,7 +217,7 @@ void peer_leave(struct peer *peer)
 
 /* A port, its uplink and a ring; `fds` as in ring_make(). 0, or -errno and why; then peer_leave() undoes it. */
 static int peer_admit(struct peer *peer, const struct protocol_hello *hello, struct protocol_welcome *welcome,
-                      int fds[3], char *why, size_t size)
+                      int fds[RING_FDS], char *why, size_t size)
 {
 	static const struct bridge_port_operations operations = { .send = port_send, .flush = port_flush };
 	struct serve *serve = peer->serve;
@@ -260,9 +277,10 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	struct serve *serve = peer->serve;
 	struct protocol_welcome welcome = { .h = { PROTOCOL_WELCOME, PROTOCOL_VERSION } };
 	char why[sizeof((struct protocol_refused *)0)->why] = "";
-	int fds[3] = { -1, -1, -1 }, r;
+	int fds[RING_FDS] = { -1, -1, -1 }, r;
 
 	if (peer_admit(peer, hello, &welcome, fds, why, sizeof why) < 0) {
+		fds_close(fds);
 		peer_leave(peer);
 		peer_refuse(peer, why);
 		return;
@@ -278,8 +296,8 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	peer->address6 = bridge_port_options(peer->port)->address6;
 	leases_keep(serve->leases, hello->port.name, &welcome.address);
 
-	r = peer_send(peer, &welcome, sizeof welcome, fds, 3);
-	close(fds[0]);
+	r = peer_send(peer, &welcome, sizeof welcome, fds, RING_FDS);
+	fds_close(fds);
 	if (r == 0)
 		r = serve_watch(serve, &peer->ring_source, EPOLLIN);
 	if (r < 0) {

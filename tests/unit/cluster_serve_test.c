@@ -489,7 +489,6 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 		struct raw raw;
 		struct stat st;
 		unsigned char *at;
-		const uint64_t one = 1;
 
 		raw_join(&raw, 9);
 		assert_int_equal(fstat(raw.memfd, &st), 0);
@@ -501,7 +500,7 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 			random = random * 1664525 + 1013904223;
 			at[i] = round == 0 ? 0xff : (unsigned char)(random >> 24);
 		}
-		assert_int_equal(write(raw.wake_switch, &one, sizeof one), sizeof one);
+		assert_int_equal(write(raw.wake_switch, "", 1), 1);
 		/* Those to it find the ring broken as well. */
 		machine_send(&machines[0], NULL);
 		machines_talk(all, 2);
@@ -509,6 +508,29 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 		munmap(at, (size_t)st.st_size);
 		raw_leave(&raw);
 	}
+	assert_int_equal(member_joins(machines[0].member), 1);
+}
+
+static void test_who_closes_its_pipe_is_cut_off(void **state)
+{
+	struct raw raw;
+
+	(void)state;
+	join(2);
+	raw_join(&raw, 9);
+	UNTIL(&host, member_list(machines[0].member)->n == 3);
+	/* Its socket stays. */
+	close(raw.wake_switch);
+	UNTIL(&host, all_see(2));
+	raw.wake_switch = dup(raw.fd);
+	raw_leave(&raw);
+	/* The other pipe: it cannot be woken, which is its own trouble. */
+	raw_join(&raw, 9);
+	close(raw.wake_us);
+	machine_send(&machines[0], NULL);
+	machines_talk(all, 2);
+	raw.wake_us = dup(raw.fd);
+	raw_leave(&raw);
 	assert_int_equal(member_joins(machines[0].member), 1);
 }
 
@@ -882,6 +904,7 @@ static int run(void)
 		TEST(a_killed_guardian_is_replaced_before_the_switch_is),
 		TEST(anybody_may_be_killed_at_any_time),
 		TEST(garbage_in_a_ring_ends_its_owner_only),
+		TEST(who_closes_its_pipe_is_cut_off),
 		TEST(what_is_no_message_ends_who_said_it),
 		TEST(another_version_is_told_so),
 		TEST(who_says_nothing_is_cut_off),
