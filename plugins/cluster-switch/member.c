@@ -252,7 +252,8 @@ static void connection_ended(struct member *member)
 	if (member->state == JOINED) {
 		if (member->started)
 			member->host->log(member->dev, CAPSA_LOG_INFO,
-			                  "the switch of cluster '%s' has gone: waiting for another", member->cluster);
+			                  "the switch of cluster \"%s\" has gone: waiting for another",
+			                  member->cluster);
 		if (now_ms() - member->joined_ms > STAYED_MS)
 			member->tries = 0;
 	}
@@ -344,7 +345,7 @@ static int joined(struct member *member, const int fds[PROTOCOL_WELCOME_FDS])
 	r = watches_set(member);
 	if (r < 0 || !member->started)
 		return r;
-	member->host->log(member->dev, CAPSA_LOG_INFO, "joined cluster '%s' again", member->cluster);
+	member->host->log(member->dev, CAPSA_LOG_INFO, "joined cluster \"%s\" again", member->cluster);
 	guardian_want(member);
 	member->operations->changed(member->ctx);
 	return 0;
@@ -356,7 +357,7 @@ static void refused(struct member *member)
 	disconnect(member, REFUSED);
 	if (member->started && !member->refused_said)
 		member->host->log(member->dev, CAPSA_LOG_WARNING,
-		                  "the new switch of cluster '%s' does not take this machine: %s", member->cluster,
+		                  "the new switch of cluster \"%s\" does not take this machine: %s", member->cluster,
 		                  member->why);
 	member->refused_said = member->started;
 }
@@ -503,16 +504,16 @@ static int folder_open(int parent, const char *path, const char *shown, char *ca
 
 	if (mkdirat(parent, path, 0700) < 0 && errno != EEXIST) {
 		r = -errno;
-		snprintf(cause, size, "cannot make the folder '%s': %s", shown, strerror(-r));
+		snprintf(cause, size, "cannot make the folder \"%s\": %s", shown, strerror(-r));
 		return r;
 	}
 	fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 	if (r < 0) {
-		snprintf(cause, size, "cannot open the folder '%s': %s", shown, strerror(-r));
+		snprintf(cause, size, "cannot open the folder \"%s\": %s", shown, strerror(-r));
 	} else if (st.st_uid != geteuid() || (st.st_mode & 077)) {
 		r = -EPERM;
-		snprintf(cause, size, "the folder '%s' is open to others: remove it, or chmod it 0700", shown);
+		snprintf(cause, size, "the folder \"%s\" is open to others: remove it, or chmod it 0700", shown);
 	}
 	if (r < 0) {
 		close_fd(&fd);
@@ -547,7 +548,7 @@ static int wait_once(struct member *member, int ms, char *cause, size_t size)
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	if (n == 0) {
-		snprintf(cause, size, "cluster '%s': nobody answered; see %s in its folder", member->cluster,
+		snprintf(cause, size, "cluster \"%s\": nobody answered; see %s in its folder", member->cluster,
 		         CLUSTER_LOG);
 		return -ETIMEDOUT;
 	}
@@ -555,7 +556,8 @@ static int wait_once(struct member *member, int ms, char *cause, size_t size)
 		/* There may be a switch nevertheless, which then is asked for another one. */
 		close_fd(&member->leash);
 		if (member->state == WAITING) {
-			snprintf(cause, size, "cluster '%s': its guardian has ended; see what '%s' in its folder is",
+			snprintf(cause, size,
+			         "cluster \"%s\": its guardian has ended; see what \"%s\" in its folder is",
 			         member->cluster, CLUSTER_LOCK);
 			return -EIO;
 		}
@@ -577,7 +579,7 @@ static int join_first(struct member *member, char *cause, size_t size)
 		int r;
 
 		if (member->state == REFUSED) {
-			snprintf(cause, size, "cluster '%s' does not take '%s': %s", member->cluster,
+			snprintf(cause, size, "cluster \"%s\" does not take \"%s\": %s", member->cluster,
 			         member->hello.port.name, member->why);
 			return -EEXIST;
 		}
@@ -598,8 +600,7 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 
 	*out = NULL;
 	if (!clusters) {
-		snprintf(cause, size, "cluster '%s': this machine has no run-time folder to share with others",
-		         cluster);
+		cause[0] = '\0';
 		return -ENOENT;
 	}
 	member = calloc(1, sizeof *member);
@@ -624,7 +625,7 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 	 */
 	r = guardian_start(member->folder, member->cluster, &member->leash);
 	if (r < 0) {
-		snprintf(cause, size, "cluster '%s': cannot start its guardian: %s", cluster, strerror(-r));
+		snprintf(cause, size, "cluster \"%s\": cannot start its guardian: %s", cluster, strerror(-r));
 		return r;
 	}
 	member->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -636,8 +637,9 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 	}
 	if (member->inotify < 0 || r < 0) {
 		r = -errno;
-		snprintf(cause, size, "cluster '%s': cannot watch its folder: %s; raise fs.inotify.max_user_instances",
-		         cluster, strerror(-r));
+		snprintf(cause, size,
+		         "cluster \"%s\": cannot watch its folder: %s; raise fs.inotify.max_user_instances", cluster,
+		         strerror(-r));
 		return r;
 	}
 	return join_first(member, cause, size);

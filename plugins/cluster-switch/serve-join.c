@@ -9,7 +9,6 @@
 #include "plugins/cluster-switch/serve-private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -68,10 +67,10 @@ static int check_subnet(const struct net_prefix *its, const struct net_prefix *o
 	if (its->bits == 0 || prefix_same(its, ours))
 		return 0;
 	if (ours->bits == 0)
-		return refuse(why, size, "its subnet is %s, but '%s' has joined without one; give all the same",
+		return refuse(why, size, "its subnet is %s, but \"%s\" has joined without one; give all the same",
 		              net_prefix_text(its, its_text), of);
-	return refuse(why, size, "its subnet is %s, that of '%s' %s; give all the same", net_prefix_text(its, its_text),
-	              of, net_prefix_text(ours, our_text));
+	return refuse(why, size, "its subnet is %s, that of \"%s\" %s; give all the same",
+	              net_prefix_text(its, its_text), of, net_prefix_text(ours, our_text));
 }
 
 /* The n-th address of the subnet; 0: none that a machine may have. */
@@ -127,7 +126,7 @@ static int uplink_join(struct serve *serve, const struct protocol_hello *hello, 
 		return 0;
 	if (serve->n_uplink > 0) {
 		if (strcmp(serve->uplink, hello->uplink) != 0)
-			return refuse(why, size, "its uplink is %.160s, that of '%s' %.160s; give all the same",
+			return refuse(why, size, "its uplink is %.160s, that of \"%s\" %.160s; give all the same",
 			              hello->uplink, serve->uplink_of, serve->uplink);
 		serve->n_uplink++;
 		return 0;
@@ -233,6 +232,9 @@ static int peer_admit(struct peer *peer, const struct protocol_hello *hello, str
 	welcome->index = address_index(&welcome->subnet, &welcome->address);
 	options.address = welcome->address;
 	options.subnet6 = welcome->subnet6;
+	options.address6 = in6addr_any;
+	if (options.subnet6.bits > 0)
+		options.address6 = net_prefix_nth(&options.subnet6, welcome->index);
 	r = bridge_port_add(serve->bridge, &options, &operations, peer, &peer->port, why, size);
 	if (r < 0) {
 		peer->port = NULL;
@@ -266,6 +268,7 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	int fds[PROTOCOL_WELCOME_FDS] = { -1, -1 }, r;
 
 	if (peer_admit(peer, hello, &welcome, fds, why, sizeof why) < 0) {
+		close_all(fds, PROTOCOL_WELCOME_FDS);
 		peer_leave(peer);
 		peer_refuse(peer, why);
 		return;
@@ -278,8 +281,7 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	serve->members_changed = true;
 	peer->state = PEER_MEMBER;
 	peer->address = welcome.address;
-	if (welcome.subnet6.bits > 0)
-		peer->address6 = net_prefix_nth(&welcome.subnet6, welcome.index);
+	peer->address6 = bridge_port_options(peer->port)->address6;
 	leases_keep(serve->leases, hello->port.name, &welcome.address);
 
 	r = peer_send(peer, &welcome, sizeof welcome, fds, PROTOCOL_WELCOME_FDS);

@@ -149,6 +149,16 @@ static bool may_have_guardian(struct peer *peer)
 	return true;
 }
 
+/* What never ends would be a guardian that never does. */
+static bool is_leash(int fd)
+{
+	int domain = -1, type = -1;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
 static void guardian_wanted(struct peer *peer, int leash)
 {
 	struct serve *serve = peer->serve;
@@ -160,7 +170,7 @@ static void guardian_wanted(struct peer *peer, int leash)
 	}
 	r = guardian_start_with(serve->dirfd, serve->cluster, leash);
 	if (r < 0)
-		serve_say(serve, "no guardian for '%s': %s", bridge_port_options(peer->port)->name, strerror(-r));
+		serve_say(serve, "no guardian for \"%s\": %s", bridge_port_options(peer->port)->name, strerror(-r));
 }
 
 /* One message of `len` bytes in serve->message, with a descriptor or -1, which is taken over. False: cannot be. */
@@ -170,7 +180,8 @@ static bool message_handle(struct peer *peer, size_t len, int fd)
 	const unsigned char *message = serve->message.bytes;
 	const struct protocol_header *h = &serve->message.header;
 
-	if (peer->state == PEER_MEMBER && fd >= 0 && protocol_is(message, len, PROTOCOL_GUARDIAN, sizeof *h)) {
+	if (peer->state == PEER_MEMBER && fd >= 0 && protocol_is(message, len, PROTOCOL_GUARDIAN, sizeof *h) &&
+	    is_leash(fd)) {
 		guardian_wanted(peer, fd);
 		return true;
 	}

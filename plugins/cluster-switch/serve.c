@@ -212,8 +212,9 @@ static void peer_turn(struct peer *peer)
 		r = ring_peek(peer->ring, &in);
 		if (r != 1)
 			break;
-		if (bridge_frame_make(&frame, &in.header, in.pieces, in.n, in.len))
-			bridge_forward(peer->port, &frame, serve->now_ms);
+		/* What is no frame is counted there. */
+		(void)bridge_frame_make(&frame, &in.header, in.pieces, in.n, in.len);
+		bridge_forward(peer->port, &frame, serve->now_ms);
 		ring_pop(peer->ring);
 		bytes += in.len + FRAME_COST;
 	}
@@ -255,7 +256,7 @@ static void broken_cut(struct serve *serve)
 		next = TAILQ_NEXT(peer, link);
 		if (!peer->broken)
 			continue;
-		serve_say(serve, "'%s' (process %d) broke its ring: cut off", bridge_port_options(peer->port)->name,
+		serve_say(serve, "\"%s\" (process %d) broke its ring: cut off", bridge_port_options(peer->port)->name,
 		          (int)peer->pid);
 		peer_cut(peer);
 	}
@@ -289,10 +290,10 @@ static void event_handle(struct serve *serve, const struct source *source, uint3
 	case SOURCE_RING:
 		if (peer->state != PEER_MEMBER)
 			break;
-		if (ring_wake_clear(peer->ring))
-			peer_ready(peer);
-		else
-			peer_cut(peer);
+		/* Its end is closed: without a socket that ends as well, it would wake us for ever. */
+		if (!ring_wake_clear(peer->ring))
+			peer->broken = serve->some_broken = true;
+		peer_ready(peer);
 		break;
 	case SOURCE_LEASH:
 		/* The member went before it joined, or was refused; others may have come meanwhile. */
@@ -450,7 +451,7 @@ int serve_run(int dirfd, const char *cluster, int leash)
 	if (r == 0) {
 		loop_run(serve);
 	} else {
-		serve_say(serve, "the switch of cluster '%s' cannot begin: %s", cluster, strerror(-r));
+		serve_say(serve, "the switch of cluster \"%s\" cannot begin: %s", cluster, strerror(-r));
 		(void)poll(&end, 1, FAILED_PAUSE_MS);
 	}
 	serve_end(serve);

@@ -510,6 +510,7 @@ int cluster_test_main(int (*run)(void))
 	pid_t pid;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	(void)signal(SIGPIPE, SIG_IGN); /* as capsa does */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
