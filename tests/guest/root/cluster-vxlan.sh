@@ -140,6 +140,17 @@ transfers() {
 	"${peer[@]}" transfer 10.0.3.2 $much && "${peer[@]}" transfer fd00:3::2 $much && end
 }
 
+# set_path MTU: of the cable to the far host
+set_path() {
+	ip link set near0 mtu "$1" && in_host far ip link set far0 mtu "$1"
+}
+
+# smaller_path FAMILY: than it was when the tunnel began
+smaller_path() {
+	tunnel far "$1" 1500 && begin "$1" far && set_path 1400 || return
+	"${peer[@]}" transfer 10.0.3.2 $((8 << 20)) && set_path 1500 && end
+}
+
 # tags FAMILY: VLANs of both kinds of numbers, priorities, and priority alone
 tags() {
 	tunnel far "$1" 1450 && begin "$1" far || return
@@ -208,6 +219,7 @@ for family in 4 6; do
 	check "... and where no packet fits the path: in fragments" ping_both_ways $family 1500
 	check "... $((much >> 20)) MiB of TCP each way, both families, are what they were" transfers $family 1430
 	check "... and by members that know nothing of the tunnel's headers" transfers $family 1500
+	check "... and when the path's MTU shrinks" smaller_path $family
 	check "... frames with VLAN tags keep them" tags $family
 	check "... a host that is not listed is not heard, and gets nothing" who_is_not_listed $family
 	check "... nothing passes from peer to peer" from_peer_to_peer $family
