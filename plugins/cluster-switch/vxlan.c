@@ -51,8 +51,8 @@
 #define SEGMENTS_MAX 64u /* of UDP_SEGMENT, in any kernel */
 #define CONTROL CMSG_SPACE(sizeof(uint16_t))
 
-#define OUTGOING_PIECES 2u /* the tunnel's header with the packet's own headers behind it, and the rest where it lies \
-	                    */
+/* The tunnel's header with the packet's own headers behind it, and the rest where it lies. */
+#define OUTGOING_PIECES 2u
 struct outgoing {
 	unsigned char head[VXLAN_HEADER + PACKET_HEAD];
 };
@@ -361,7 +361,7 @@ static void take_datagram(struct vxlan *vxlan, int peer, unsigned char *bytes, s
 		vxlan->counters.foreign++;
 		return;
 	}
-	if (len < VXLAN_HEADER + ETH_HLEN || !is_ours(vxlan, bytes)) {
+	if (len < VXLAN_HEADER || !is_ours(vxlan, bytes)) {
 		vxlan->counters.malformed++;
 		return;
 	}
@@ -462,6 +462,7 @@ static int set_receiving(int fd, bool receives)
 	set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
 	set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
 	set_option(fd, SOL_UDP, UDP_GRO, 1);
+	set_option(fd, SOL_UDP, UDP_NO_CHECK6_RX, 1); /* "MUST be accepted" (RFC 7348, 5) */
 	return 0;
 }
 
