@@ -17,6 +17,7 @@ peer=(python3 -IS "$tests/root/nat-peer.py")
 helper=(python3 -IS "$tests/root/cluster-vxlan.py")
 much=$((64 << 20))
 vni=7
+# shellcheck disable=SC2034 # by name
 declare -A near=([4]=192.0.2.1 [6]=2001:db8:1::1) far=([4]=192.0.2.2 [6]=2001:db8:1::2) third=([4]=198.51.100.3 [6]=2001:db8:2::3)
 
 # ---- the world ----
@@ -66,15 +67,16 @@ make_world() {
 	pid=$! wait_for_line "$work/peer.log" '^ready'
 }
 
-# tunnel HOST FAMILY MTU: its kernel's vxlan device, as if we were the only other one
+# tunnel HOST FAMILY MTU [OPTION...]: its kernel's vxlan device, as if we were the only other one
 tunnel() {
 	declare -n addresses=$1
 	local number=2
 	[ "$1" = far ] || number=3
 	in_host "$1" sh -c 'ip link del vxlan0 2>/dev/null
-		ip link add vxlan0 type vxlan id "$1" local "$2" remote "$3" dstport 4789 &&
-		ip link set vxlan0 mtu "$4" up && ip address add "10.0.3.$5/24" dev vxlan0 && ip address add "fd00:3::$5/64" dev vxlan0 nodad' \
-		sh $vni "${addresses[$2]}" "${near[$2]}" "$3" $number
+		vni=$1 local=$2 remote=$3 mtu=$4 number=$5 && shift 5
+		ip link add vxlan0 type vxlan id "$vni" local "$local" remote "$remote" dstport 4789 "$@" && ip link set vxlan0 mtu "$mtu" up &&
+		ip address add "10.0.3.$number/24" dev vxlan0 && ip address add "fd00:3::$number/64" dev vxlan0 nodad' \
+		sh "$vni" "${addresses[$2]}" "${near[$2]}" "$3" "$number" "${@:4}"
 }
 
 # uplink FAMILY HOST...
@@ -119,17 +121,17 @@ pings() {
 	local address=$1
 	shift
 	for size in 56 1350 9000; do
-		"$@" ping -q -c 10 -i 0.01 -w 10 -s $size "$address" >"$work/ping.txt" && grep -q ' 10 received' "$work/ping.txt" || return
+		"$@" ping -q -c 10 -i 0.01 -w 10 -s "$size" "$address" || return
 	done
 }
 
 # ---- checks ----
 
-# ping_both_ways FAMILY MTU
+# ping_both_ways FAMILY MTU [OPTION...]
 ping_both_ways() {
-	tunnel far "$1" "$2" && begin "$1" far || return
+	tunnel far "$@" && begin "$1" far || return
 	for net in 10.0.3. fd00:3::; do
-		pings ${net}2 && pings ${net}1 in_host far || return
+		pings "${net}2" && pings "${net}1" in_host far || return
 	done
 	end && [ "$(counted sent)" -gt 100 ] && [ "$(counted received)" -gt 100 ]
 }
@@ -137,7 +139,18 @@ ping_both_ways() {
 # transfers FAMILY MTU: compared at both ends
 transfers() {
 	tunnel far "$1" "$2" && begin "$1" far || return
-	"${peer[@]}" transfer 10.0.3.2 $much && "${peer[@]}" transfer fd00:3::2 $much && end
+	"${peer[@]}" transfer 10.0.3.2 "$much" && "${peer[@]}" transfer fd00:3::2 "$much" && end
+}
+
+# set_path MTU: of the cable to the far host
+set_path() {
+	ip link set near0 mtu "$1" && in_host far ip link set far0 mtu "$1"
+}
+
+# smaller_path FAMILY: than it was when the tunnel began
+smaller_path() {
+	tunnel far "$1" 1500 && begin "$1" far && set_path 1400 || return
+	"${peer[@]}" transfer 10.0.3.2 $((8 << 20)) && set_path 1500 && end
 }
 
 # tags FAMILY: VLANs of both kinds of numbers, priorities, and priority alone
@@ -147,7 +160,7 @@ tags() {
 	local echo=$!
 	pid=$echo wait_for_line "$work/echo.txt" '^ready' || return
 	timeout "$limit" "${helper[@]}" ask-tagged cluster0 1 4094 $((7 << 13 | 100)) $((3 << 13)) || return
-	kill $echo
+	kill "$echo"
 	end
 }
 
@@ -206,8 +219,10 @@ make_world >"$work/setup.log" 2>&1 || {
 for family in 4 6; do
 	check "IPv$family below: ping both ways, both families" ping_both_ways $family 1450
 	check "... and where no packet fits the path: in fragments" ping_both_ways $family 1500
+	check "... and without checksums of the tunnel's" ping_both_ways $family 1450 noudpcsum udp6zerocsumtx
 	check "... $((much >> 20)) MiB of TCP each way, both families, are what they were" transfers $family 1430
 	check "... and by members that know nothing of the tunnel's headers" transfers $family 1500
+	check "... and when the path's MTU shrinks" smaller_path $family
 	check "... frames with VLAN tags keep them" tags $family
 	check "... a host that is not listed is not heard, and gets nothing" who_is_not_listed $family
 	check "... nothing passes from peer to peer" from_peer_to_peer $family
