@@ -245,3 +245,12 @@ tests_unit_nat_dns_stream_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_upstream_test_SOURCES = tests/unit/nat_upstream_test.c $(NAT_DNS_CASE)
 tests_unit_nat_upstream_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_upstream_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Where the gateway has neighbours, over a card of the test's own.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_neighbours_test
+TESTS += tests/unit/nat_neighbours_test
+endif
+tests_unit_nat_neighbours_test_SOURCES = tests/unit/nat_neighbours_test.c $(NAT_DNS_CASE)
+tests_unit_nat_neighbours_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_neighbours_test_LDADD = $(NET_NAT_TEST_WITH)
