@@ -7,10 +7,12 @@
  */
 #include "core/sandbox/network.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/sandbox/names.h"
 
@@ -155,6 +157,56 @@ static const struct capsa_value *learn(struct network *n, size_t index, struct a
 	return item(&info, "network", CAPSA_TYPE_GROUP);
 }
 
+/* ---- what two cards cannot both have ---- */
+
+/* "10.0.3.2/24" and the like; false: it is none, which the agent says. */
+static bool parse_interface(const char *text, unsigned char bytes[16], unsigned *bits, int *family)
+{
+	char address[INET6_ADDRSTRLEN];
+	size_t len = strcspn(text, "/");
+
+	if (len >= sizeof address || !text[len])
+		return false;
+	snprintf(address, sizeof address, "%.*s", (int)len, text);
+	*family = strchr(address, ':') ? AF_INET6 : AF_INET;
+	*bits = (unsigned)strtoul(text + len + 1, NULL, 10);
+	return inet_pton(*family, address, bytes) == 1 && *bits <= (*family == AF_INET ? 32u : 128u);
+}
+
+static bool is_same_subnet(const char *text, const char *other)
+{
+	unsigned char a[16], b[16];
+	unsigned a_bits, b_bits, bits;
+	int a_family, b_family;
+
+	if (!parse_interface(text, a, &a_bits, &a_family) || !parse_interface(other, b, &b_bits, &b_family) ||
+	    a_family != b_family)
+		return false;
+	bits = a_bits < b_bits ? a_bits : b_bits;
+	return memcmp(a, b, bits / 8) == 0 && (bits % 8 == 0 || (a[bits / 8] ^ b[bits / 8]) >> (8 - bits % 8) == 0);
+}
+
+/* The guest would send what is for one of them by the other: two clusters, for example, that nobody gave a subnet. */
+static void check_subnets(struct network *n, size_t index, const struct capsa_value *network, size_t other_index,
+                          const struct capsa_value *other)
+{
+	const struct capsa_value *ours = item(network, "addresses", CAPSA_TYPE_LIST);
+	const struct capsa_value *theirs = item(other, "addresses", CAPSA_TYPE_LIST);
+	char cause[256];
+
+	for (size_t i = 0; ours && theirs && i < ours->n_items; i++)
+		for (size_t k = 0; k < theirs->n_items; k++) {
+			if (ours->items[i].type != CAPSA_TYPE_STRING || theirs->items[k].type != CAPSA_TYPE_STRING ||
+			    !is_same_subnet(ours->items[i].string, theirs->items[k].string))
+				continue;
+			snprintf(cause, sizeof cause,
+			         "%.64s is in the subnet of the network \"%.64s\"; give one of them another subnet",
+			         ours->items[i].string, n->cards[other_index].name);
+			fails(&n->cards[index], cause);
+			return;
+		}
+}
+
 static void ask_for_all(struct network *n, struct arena *arena, struct client *client)
 {
 	const struct capsa_value **networks = arena_alloc(arena, n->devices.n + 1, sizeof *networks);
@@ -169,6 +221,9 @@ static void ask_for_all(struct network *n, struct arena *arena, struct client *c
 	for (size_t i = 0; i < n->devices.n; i++) {
 		if (!networks[i])
 			continue;
+		for (size_t k = 0; k < i; k++)
+			if (networks[k])
+				check_subnets(n, i, networks[i], k, networks[k]);
 		n->asked++;
 		if (request(&n->cards[i], networks[i], &names, client))
 			n->waiting++;
