@@ -2,13 +2,14 @@
 # The rooms of the plugin and of its switch, without the plugin's entry: unit tests link them as well.
 CLUSTER_SOURCES = \
 	plugins/cluster-switch/bridge.c plugins/cluster-switch/bridge.h \
-	plugins/cluster-switch/card.h \
+	plugins/cluster-switch/card.c plugins/cluster-switch/card.h \
 	plugins/cluster-switch/cluster.h \
 	plugins/cluster-switch/fdb.c plugins/cluster-switch/fdb.h \
 	plugins/cluster-switch/guard.c plugins/cluster-switch/guard.h \
 	plugins/cluster-switch/guardian.c plugins/cluster-switch/guardian.h \
 	plugins/cluster-switch/lease.c plugins/cluster-switch/lease.h \
 	plugins/cluster-switch/member.c plugins/cluster-switch/member.h \
+	plugins/cluster-switch/options.c plugins/cluster-switch/options.h \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
 	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
 	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
@@ -21,6 +22,11 @@ CLUSTER_SOURCES = \
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
 plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
+
+plugin_LTLIBRARIES += plugins/cluster-switch/cluster-switch.la
+plugins_cluster_switch_cluster_switch_la_SOURCES = plugins/cluster-switch/cluster-switch.c
+plugins_cluster_switch_cluster_switch_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_cluster_switch_cluster_switch_la_LIBADD = plugins/cluster-switch/libcluster.la
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/cluster_vxlan_test

@@ -900,7 +900,7 @@ static int run(void)
 		TEST(a_killed_guardian_is_replaced_before_the_switch_is),
 		TEST(anybody_may_be_killed_at_any_time),
 		TEST(garbage_in_a_ring_ends_its_owner_only),
-		TEST(who_closes_its_pipe_is_cut_off),
+		TEST(who_closes_what_it_is_woken_by_is_cut_off),
 		TEST(what_is_no_message_ends_who_said_it),
 		TEST(another_version_is_told_so),
 		TEST(who_says_nothing_is_cut_off),
