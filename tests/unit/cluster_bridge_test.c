@@ -226,7 +226,7 @@ static void lengths_that_no_frame_has_are_no_frame(void **state)
 	assert_true(bridge_frame_make(&frame, &header, &whole, 1, ETH_HLEN));
 	assert_true(bridge_frame_make(&frame, &header, small, 2, 600));
 	assert_false(bridge_frame_make(&frame, &header, small, 3, 900)); /* too many pieces */
-	assert_false(bridge_frame_make(&frame, &header, small, 2, 601));  /* too short ones */
+	assert_false(bridge_frame_make(&frame, &header, small, 2, 601)); /* too short ones */
 	assert_false(bridge_frame_make(&frame, &header, small, 0, 60));
 	assert_false(bridge_frame_make(&frame, &header, &whole, 1, RING_FRAME_MAX + 1));
 	assert_false(bridge_frame_make(&frame, &header, &whole, 1, ETH_HLEN - 1));
@@ -306,8 +306,12 @@ static void broadcast_multicast_and_unknown_go_to_all_others_and_never_back(void
 	struct fixture *x = *state;
 	struct frames_frame f;
 
-	add_three(x);
-	add(x, 4);
+	add(x, 1);
+	pass(x, FRAMES_GROUP, 1); /* alone */
+	assert_int_equal(came(x), 0);
+	assert_int_equal(counters(x, 1)->peers_dropped, 0);
+	for (unsigned i = 2; i <= 4; i++)
+		add(x, i);
 	pass(x, FRAMES_GROUP, 2);
 	assert_int_equal(came(x), 1011);
 	pass(x, 99, 3);
@@ -335,6 +339,7 @@ static void addresses_behind_a_port_are_learned_move_and_grow_old(void **state)
 	assert_int_equal(came(x), 100);
 	forward_from(x, 2, 50, 51); /* both are behind the same port */
 	assert_int_equal(came(x), 0);
+	assert_int_equal(counters(x, 2)->peers_dropped, 0);
 	forward_from(x, 3, FRAMES_GROUP, 50);
 	assert_int_equal(came(x), 1101);
 	pass(x, 50, 1);

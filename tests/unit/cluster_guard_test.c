@@ -287,6 +287,10 @@ static void no_member_redirects_others_or_is_their_router(void **state)
 	assert_false(allows(x, 1, &f));
 	frames_ip(&f, FRAMES_GROUP, 1, LINK_LOCAL, "ff02::1", IPPROTO_FRAGMENT, BYTES(58, 0, 0, 1, 0, 0, 0, 7));
 	assert_false(allows(x, 1, &f));
+	frames_ip(&f, FRAMES_GROUP, 1, LINK_LOCAL, "ff02::1", IPPROTO_FRAGMENT,
+	          BYTES(58, 0, 0, 1, 0, 0, 0, 7, ND_NEIGHBOR_SOLICIT, 0, 0, 0, 0, 0, 0, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0,
+	                0, 0, 0, 0, 0, 0, 2));
+	assert_false(allows(x, 1, &f));
 	/* Others may be in pieces. */
 	frames_ip(&f, FRAMES_GROUP, 1, LINK_LOCAL, "ff02::1", IPPROTO_FRAGMENT,
 	          BYTES(58, 0, 0, 1, 0, 0, 0, 7, ICMP6_ECHO_REQUEST, 0, 0, 0, 0, 0, 0, 0));
@@ -419,6 +423,15 @@ static void a_port_that_comes_takes_its_own_from_whoever_was_quicker(void **stat
 	/* When it has gone, they are free. */
 	guard_forget_port(x->guard, port);
 	assert_true(udp_from(x, 1, "fd00::9"));
+	/* What is another's by right it takes from nobody. */
+	bridge_port_remove(port);
+	o.address6 = frames_address("fd00::ff:fe00:2");
+	assert_int_equal(bridge_port_add(x->bridge, &o, &operations, NULL, &port, cause, sizeof cause), 0);
+	assert_int_equal(guard_add_port(x->guard, port), 0);
+	x->ports[0] = port;
+	frames_udp(&f, 2, 9, "fd00::ff:fe00:2", 1, "fd00::2", 2);
+	assert_false(allows(x, 0, &f));
+	assert_true(udp_from(x, 2, "fd00::ff:fe00:2"));
 }
 
 static void the_addresses_of_a_port_that_has_gone_are_free(void **state)
