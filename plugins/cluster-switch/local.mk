@@ -37,10 +37,8 @@ tests_unit_cluster_vxlan_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_vxlan_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
 
 # Unit tests of rooms, one block a test.
-# cluster_segment_stub.c: until plugins/net/segment.c is there.
 CLUSTER_FRAMES = \
-	tests/unit/cluster_frames.c tests/unit/cluster_frames.h \
-	tests/unit/cluster_segment_stub.c
+	tests/unit/cluster_frames.c tests/unit/cluster_frames.h
 if HAVE_CMOCKA
 CLUSTER_FABRIC_TESTS = \
 	tests/unit/cluster_bridge_test \

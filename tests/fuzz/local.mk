@@ -17,8 +17,7 @@ endif
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
-# cluster_segment_stub.c: until plugins/net/segment.c is there.
-tests_fuzz_bridge_fuzz_SOURCES = tests/fuzz/bridge_fuzz.c tests/unit/cluster_segment_stub.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
+tests_fuzz_bridge_fuzz_SOURCES = tests/fuzz/bridge_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
 tests_fuzz_bridge_fuzz_LDADD = plugins/cluster-switch/libcluster.la
 tests_fuzz_dhcp_fuzz_SOURCES = tests/fuzz/dhcp_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
 tests_fuzz_dhcp_fuzz_LDADD = plugins/net/libnet.la
@@ -48,7 +47,7 @@ EXTRA_PROGRAMS += \
 	tests/fuzz/packet_libfuzzer \
 	tests/fuzz/segment_libfuzzer
 LIBFUZZER = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_bridge_libfuzzer_SOURCES = tests/fuzz/bridge_fuzz.c tests/unit/cluster_segment_stub.c $(FUZZ_PACKETS)
+tests_fuzz_bridge_libfuzzer_SOURCES = tests/fuzz/bridge_fuzz.c $(FUZZ_PACKETS)
 tests_fuzz_bridge_libfuzzer_LDFLAGS = $(LIBFUZZER)
 tests_fuzz_bridge_libfuzzer_LDADD = plugins/cluster-switch/libcluster.la
 tests_fuzz_dhcp_libfuzzer_SOURCES = tests/fuzz/dhcp_fuzz.c $(FUZZ_PACKETS)
