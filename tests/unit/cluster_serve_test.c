@@ -103,6 +103,13 @@ static bool has_ended(int fd)
 	return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
+static void until_ended(int fd)
+{
+	host.also = fd;
+	UNTIL(&host, has_ended(fd));
+	host.also = -1;
+}
+
 /* JSON of the switch, or NULL where there is none at the moment. */
 static json_t *show(void)
 {
@@ -566,7 +573,7 @@ static void test_what_is_no_message_ends_who_said_it(void **state)
 			/* Longer than a socket has room for. */
 			if (send_fds(fd, bytes, lengths[i], fds, n_fds) < 0)
 				shutdown(fd, SHUT_WR);
-			UNTIL(&host, has_ended(fd));
+			until_ended(fd);
 			if (is_member)
 				raw_leave(&raw);
 			else
@@ -603,7 +610,8 @@ static void test_who_says_nothing_is_cut_off(void **state)
 	join(1);
 	fd = connect_raw();
 	other = connect_raw();
-	UNTIL(&host, has_ended(fd) && has_ended(other));
+	until_ended(fd);
+	until_ended(other);
 	close(fd);
 	close(other);
 	machine_join(&machines[1]);
@@ -672,7 +680,7 @@ static void test_guardians_are_not_to_be_had_without_end(void **state)
 	}
 	/* Behind all of them in line: they have been looked at. */
 	machine_join(&machines[1]);
-	UNTIL(&host, has_ended(leashes[99]));
+	until_ended(leashes[99]);
 	for (unsigned i = 0; i < 100; i++)
 		n += !has_ended(leashes[i]);
 	assert_in_range(n, 1, 40);
@@ -823,6 +831,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	const size_t size = 1 << 20;
 	int folder, leash, lock, ends[2], memfd;
 	char byte, path[64], line[512];
+	struct pollfd end;
 	bool has_memory = false;
 	unsigned char *at;
 	pid_t guardian;
@@ -837,6 +846,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	lock = openat(folder, CLUSTER_LOCK, O_RDWR | O_CLOEXEC);
 	assert_int_equal(flock(lock, LOCK_EX), 0);
 	assert_int_equal(pipe(ends), 0);
+	end = (struct pollfd){ .fd = ends[0], .events = POLLIN };
 	memfd = memfd_create("guest-memory", 0);
 	assert_int_equal(ftruncate(memfd, (off_t)size), 0);
 	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
@@ -847,6 +857,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	assert_int_equal(guardian_start(folder, "lab", &leash), 0);
 	close(ends[1]);
 	/* The end of the pipe, which nobody has any more. */
+	assert_int_equal(poll(&end, 1, UNTIL_MS), 1);
 	assert_int_equal(read(ends[0], &byte, 1), 0);
 	close(ends[0]);
 	UNTIL(&host, processes("capsa-guardian", &guardian, 1) == 1);
