@@ -511,7 +511,8 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 			random = random * 1664525 + 1013904223;
 			at[i] = round == 0 ? 0xff : (unsigned char)(random >> 24);
 		}
-		assert_int_equal(write(raw.wake_switch, "", 1), 1);
+		/* What others sent to it may have shown it already. */
+		assert_true(write(raw.wake_switch, "", 1) == 1 || errno == EPIPE);
 		/* Those to it find the ring broken as well. */
 		machine_send(&machines[0], NULL);
 		machines_talk(all, 2);
