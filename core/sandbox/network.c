@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/sandbox/names.h"
+
 #define REQUEST_MAX (64u << 10)
 
 struct card {
@@ -112,7 +114,16 @@ static void write_list(struct agent_writer *w, const struct capsa_value *network
 			agent_write_string(w, list->items[i].string);
 }
 
-static bool request(struct card *card, const struct capsa_value *network, struct client *client)
+static void write_texts(struct agent_writer *w, const char *const *texts, size_t n)
+{
+	agent_write_u32(w, (uint32_t)n);
+	for (size_t i = 0; i < n; i++)
+		agent_write_string(w, texts[i]);
+}
+
+/* Each has the names of all: whichever comes last has written the same files. */
+static bool request(struct card *card, const struct capsa_value *network, const struct names *names,
+                    struct client *client)
 {
 	static const struct client_channel_events events = { .result = took_result };
 	const struct capsa_value *mtu = item(network, "mtu", CAPSA_TYPE_INT);
@@ -123,33 +134,47 @@ static bool request(struct card *card, const struct capsa_value *network, struct
 	agent_write_u32(&w, mtu && mtu->integer > 0 && mtu->integer <= UINT16_MAX ? (uint32_t)mtu->integer : 0);
 	write_list(&w, network, "addresses");
 	write_list(&w, network, "gateways");
-	write_list(&w, network, "nameservers");
-	write_list(&w, network, "search");
-	write_text(&w, network, "host_name");
+	write_texts(&w, names->servers, names->n_servers);
+	write_texts(&w, names->search, names->n_search);
+	agent_write_string(&w, names->host_name);
 	card->channel = w.failed ? NULL : client_request(client, AGENT_NETWORK, payload, w.used, &events, card);
 	free(payload);
 	return card->channel != NULL;
 }
 
-static void ask_for_one(struct network *n, size_t index, struct arena *arena, struct client *client)
+/* What the card's plugin says, or NULL: it says nothing, or it is no card. */
+static const struct capsa_value *learn(struct network *n, size_t index, struct arena *arena)
 {
-	struct card *card = &n->cards[index];
-	const struct capsa_value *network;
 	struct capsa_value info = { 0 };
 	struct error err = { 0 };
 
 	if (n->devices.info(n->devices.ctx, index, arena, &info, &err)) {
-		fails(card, err.text);
+		fails(&n->cards[index], err.text);
+		return NULL;
+	}
+	return item(&info, "network", CAPSA_TYPE_GROUP);
+}
+
+static void ask_for_all(struct network *n, struct arena *arena, struct client *client)
+{
+	const struct capsa_value **networks = arena_alloc(arena, n->devices.n + 1, sizeof *networks);
+	struct names names;
+
+	for (size_t i = 0; networks && i < n->devices.n; i++)
+		networks[i] = learn(n, i, arena);
+	if (!networks || names_merge(networks, n->devices.n, arena, &names)) {
+		fails(&n->cards[0], "no memory");
 		return;
 	}
-	network = item(&info, "network", CAPSA_TYPE_GROUP);
-	if (!network)
-		return;
-	n->asked++;
-	if (request(card, network, client))
-		n->waiting++;
-	else
-		fails(card, "no memory");
+	for (size_t i = 0; i < n->devices.n; i++) {
+		if (!networks[i])
+			continue;
+		n->asked++;
+		if (request(&n->cards[i], networks[i], &names, client))
+			n->waiting++;
+		else
+			fails(&n->cards[i], "no memory");
+	}
 }
 
 void network_ask(struct network *n, struct client *client, int64_t ms, void (*done)(void *ctx, const char *failure),
@@ -162,12 +187,10 @@ void network_ask(struct network *n, struct client *client, int64_t ms, void (*do
 	n->ms = ms;
 	n->done = done;
 	n->ctx = ctx;
-	for (size_t i = 0; i < n->devices.n; i++) {
-		if (arena)
-			ask_for_one(n, i, arena, client);
-		else
-			fails(&n->cards[i], "no memory");
-	}
+	if (n->devices.n > 0 && arena)
+		ask_for_all(n, arena, client);
+	else if (n->devices.n > 0)
+		fails(&n->cards[0], "no memory");
 	arena_free(arena);
 	if (n->waiting > 0)
 		reactor_timer_set(n->timer, ms);

@@ -12,7 +12,8 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
 	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
 	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
-	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h plugins/cluster-switch/serve-talk.c \
+	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h \
+	plugins/cluster-switch/serve-talk.c \
 	plugins/cluster-switch/show.c \
 	plugins/cluster-switch/vxlan.c plugins/cluster-switch/vxlan.h \
 	plugins/cluster-switch/vxlan-options.c
@@ -20,26 +21,6 @@ CLUSTER_SOURCES = \
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
 plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
-
-# Members and their switch: messages and leases, then real processes (tests/unit/cluster_serve_test.c).
-if HAVE_CMOCKA
-CLUSTER_MEMBER_TESTS = \
-	tests/unit/cluster_protocol_test \
-	tests/unit/cluster_lease_test \
-	tests/unit/cluster_serve_test
-check_PROGRAMS += $(CLUSTER_MEMBER_TESTS)
-TESTS += $(CLUSTER_MEMBER_TESTS)
-endif
-tests_unit_cluster_protocol_test_SOURCES = tests/unit/cluster_protocol_test.c
-tests_unit_cluster_protocol_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_cluster_protocol_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
-tests_unit_cluster_lease_test_SOURCES = tests/unit/cluster_lease_test.c
-tests_unit_cluster_lease_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_cluster_lease_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
-tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/unit/cluster_host.c tests/unit/cluster_host.h \
-	tests/unit/descriptors.h
-tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
-tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/cluster_vxlan_test
@@ -76,3 +57,23 @@ endif
 tests_unit_cluster_ring_test_SOURCES = tests/unit/cluster_ring_test.c
 tests_unit_cluster_ring_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_ring_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS) -lpthread
+
+# Members and their switch: messages and leases, then real processes (tests/unit/cluster_serve_test.c).
+if HAVE_CMOCKA
+CLUSTER_MEMBER_TESTS = \
+	tests/unit/cluster_protocol_test \
+	tests/unit/cluster_lease_test \
+	tests/unit/cluster_serve_test
+check_PROGRAMS += $(CLUSTER_MEMBER_TESTS)
+TESTS += $(CLUSTER_MEMBER_TESTS)
+endif
+tests_unit_cluster_protocol_test_SOURCES = tests/unit/cluster_protocol_test.c
+tests_unit_cluster_protocol_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_protocol_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_lease_test_SOURCES = tests/unit/cluster_lease_test.c
+tests_unit_cluster_lease_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_lease_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/unit/cluster_host.c tests/unit/cluster_host.h \
+	tests/unit/descriptors.h
+tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
+tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)

@@ -24,7 +24,6 @@
 
 #include "plugins/cluster-switch/guardian.h"
 
-#define WELCOME_FDS 3u
 #define MESSAGES_A_TURN 8u
 /* A switch that takes us and lets us go is tried again at once so often, then after a time that doubles. */
 #define TRIES_AT_ONCE 8u
@@ -134,12 +133,12 @@ static int message_send(struct member *member, const void *message, size_t len, 
 }
 
 /* One packet into member->message: its length, 0 at the end, or -errno. *n_fds of `fds` are the caller's. */
-static ssize_t message_receive(struct member *member, int fds[WELCOME_FDS], unsigned *n_fds)
+static ssize_t message_receive(struct member *member, int fds[PROTOCOL_WELCOME_FDS], unsigned *n_fds)
 {
 	struct iovec iov = { .iov_base = member->message.bytes, .iov_len = sizeof member->message.bytes };
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(WELCOME_FDS * sizeof(int))];
+		char bytes[CMSG_SPACE(PROTOCOL_WELCOME_FDS * sizeof(int))];
 	} control;
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
@@ -155,7 +154,7 @@ static ssize_t message_receive(struct member *member, int fds[WELCOME_FDS], unsi
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len && *n_fds < WELCOME_FDS;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len && *n_fds < PROTOCOL_WELCOME_FDS;
 		     at += sizeof(int))
 			memcpy(&fds[(*n_fds)++], (char *)c + at, sizeof(int));
 	}
@@ -321,16 +320,14 @@ static void guardian_again(void *ctx)
 }
 
 /* WELCOME: there is a ring. The descriptors are taken over. 0 or -errno. */
-static int joined(struct member *member, const int fds[WELCOME_FDS])
+static int joined(struct member *member, const int fds[PROTOCOL_WELCOME_FDS])
 {
 	int r;
 
-	/* memfd; the pipe that wakes the switch; the one that wakes us. */
-	r = ring_new(RING_MEMBER, fds[0], fds[2], fds[1], &member->ring);
+	r = ring_new(RING_MEMBER, fds[0], fds[1], &member->ring);
 	if (r < 0) {
 		member->ring = NULL;
 		close(fds[1]);
-		close(fds[2]);
 	}
 	close(fds[0]);
 	if (r < 0)
@@ -366,11 +363,11 @@ static void refused(struct member *member)
 }
 
 /* A packet of `n` bytes, in member->message. False: it cannot be. */
-static bool message_handle(struct member *member, size_t n, const int fds[WELCOME_FDS], unsigned n_fds)
+static bool message_handle(struct member *member, size_t n, const int fds[PROTOCOL_WELCOME_FDS], unsigned n_fds)
 {
 	const void *message = member->message.bytes;
 
-	if (member->state == CONNECTED && n_fds == WELCOME_FDS && protocol_welcome_is_valid(message, n))
+	if (member->state == CONNECTED && n_fds == PROTOCOL_WELCOME_FDS && protocol_welcome_is_valid(message, n))
 		return joined(member, fds) == 0;
 	for (unsigned i = 0; i < n_fds; i++)
 		close(fds[i]);
@@ -399,7 +396,7 @@ static bool message_handle(struct member *member, size_t n, const int fds[WELCOM
 static void socket_receive(struct member *member)
 {
 	for (unsigned i = 0; i < MESSAGES_A_TURN && member->socket >= 0; i++) {
-		int fds[WELCOME_FDS];
+		int fds[PROTOCOL_WELCOME_FDS];
 		unsigned n_fds;
 		const ssize_t n = message_receive(member, fds, &n_fds);
 
@@ -476,8 +473,10 @@ static void ring_ready(void *ctx, int fd, unsigned events)
 
 	(void)fd;
 	(void)events;
-	ring_wake_clear(member->ring);
-	member->operations->woken(member->ctx);
+	if (ring_wake_clear(member->ring))
+		member->operations->woken(member->ctx);
+	else
+		connection_ended(member);
 }
 
 static void inotify_ready(void *ctx, int fd, unsigned events)

@@ -21,8 +21,6 @@ static const struct net_prefix default_subnet = {
 	.bits = 96 + 24,
 };
 
-#define RING_FDS 3u
-
 /* ---- its port's far side ---- */
 
 static int port_send(void *ctx, const struct bridge_frame *frame)
@@ -166,44 +164,35 @@ static void uplink_leave(struct serve *serve)
 
 /* ---- the ring ---- */
 
-/*
- * Its memory, and a pipe each way to wake the other side. `fds`: the member's part, as WELCOME has it, to be closed by
- * the caller. 0 or -errno.
- */
-static int ring_make(struct peer *peer, int fds[RING_FDS])
+static void close_all(const int *fds, unsigned n)
 {
-	int to_us[2] = { -1, -1 }, to_it[2] = { -1, -1 }, r;
-
-	r = ring_memory_new(&fds[0]);
-	if (r < 0) {
-		fds[0] = -1;
-		return r;
-	}
-	if (pipe2(to_us, O_CLOEXEC | O_NONBLOCK) == 0)
-		fds[1] = to_us[1];
-	if (pipe2(to_it, O_CLOEXEC | O_NONBLOCK) == 0)
-		fds[2] = to_it[0];
-	r = fds[1] < 0 || fds[2] < 0 ? -errno : ring_new(RING_SWITCH, fds[0], to_us[0], to_it[1], &peer->ring);
-	if (r == 0) {
-		peer->ring_source = (struct source){ SOURCE_RING, ring_wake_fd(peer->ring), peer };
-		return 0;
-	}
-	peer->ring = NULL;
-	if (to_us[0] >= 0)
-		close(to_us[0]);
-	if (to_it[1] >= 0)
-		close(to_it[1]);
-	return r;
-}
-
-/* ---- all of it ---- */
-
-static void fds_close(const int fds[RING_FDS])
-{
-	for (unsigned i = 0; i < RING_FDS; i++)
+	for (unsigned i = 0; i < n; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 }
+
+/* Its memory, and what both wake each other by. `fds`: what WELCOME has with it, the caller's to close. 0 or -errno. */
+static int ring_make(struct peer *peer, int fds[PROTOCOL_WELCOME_FDS])
+{
+	int memory = -1, ends[2] = { -1, -1 }, r;
+
+	r = ring_memory_new(&memory);
+	if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		r = -errno;
+	if (r == 0)
+		r = ring_new(RING_SWITCH, memory, ends[0], &peer->ring);
+	if (r < 0) {
+		peer->ring = NULL;
+		close_all((const int[]){ memory, ends[0], ends[1] }, 3);
+		return r;
+	}
+	peer->ring_source = (struct source){ SOURCE_RING, ring_wake_fd(peer->ring), peer };
+	fds[0] = memory;
+	fds[1] = ends[1];
+	return 0;
+}
+
+/* ---- all of it ---- */
 
 void peer_leave(struct peer *peer)
 {
@@ -217,7 +206,7 @@ void peer_leave(struct peer *peer)
 
 /* A port, its uplink and a ring; `fds` as in ring_make(). 0, or -errno and why; then peer_leave() undoes it. */
 static int peer_admit(struct peer *peer, const struct protocol_hello *hello, struct protocol_welcome *welcome,
-                      int fds[RING_FDS], char *why, size_t size)
+                      int fds[PROTOCOL_WELCOME_FDS], char *why, size_t size)
 {
 	static const struct bridge_port_operations operations = { .send = port_send, .flush = port_flush };
 	struct serve *serve = peer->serve;
@@ -277,10 +266,9 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	struct serve *serve = peer->serve;
 	struct protocol_welcome welcome = { .h = { PROTOCOL_WELCOME, PROTOCOL_VERSION } };
 	char why[sizeof((struct protocol_refused *)0)->why] = "";
-	int fds[RING_FDS] = { -1, -1, -1 }, r;
+	int fds[PROTOCOL_WELCOME_FDS] = { -1, -1 }, r;
 
 	if (peer_admit(peer, hello, &welcome, fds, why, sizeof why) < 0) {
-		fds_close(fds);
 		peer_leave(peer);
 		peer_refuse(peer, why);
 		return;
@@ -296,8 +284,8 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	peer->address6 = bridge_port_options(peer->port)->address6;
 	leases_keep(serve->leases, hello->port.name, &welcome.address);
 
-	r = peer_send(peer, &welcome, sizeof welcome, fds, RING_FDS);
-	fds_close(fds);
+	r = peer_send(peer, &welcome, sizeof welcome, fds, PROTOCOL_WELCOME_FDS);
+	close_all(fds, PROTOCOL_WELCOME_FDS);
 	if (r == 0)
 		r = serve_watch(serve, &peer->ring_source, EPOLLIN);
 	if (r < 0) {

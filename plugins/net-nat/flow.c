@@ -318,8 +318,11 @@ static struct verdict judge(struct nat *nat, const struct flow *flow)
 	const struct policy_question question = { .protocol = flow->key.protocol,
 		                                  .real = flow->real,
 		                                  .to_gateway = nat_is_gateway_address(nat, &flow->key.far.address) };
-	struct verdict verdict = policy_judge(nat->policy, nat->names, nat->host_addresses, &question);
+	struct verdict verdict;
 
+	if (nat->neighbours.isolated)
+		return (struct verdict){ .rule = POLICY_GROUND_RULE, .protocol = question.protocol, .asked = flow->real };
+	verdict = policy_judge(nat->policy, nat->names, nat->host_addresses, &question);
 	/* Names inside of UDP (QUIC) are encrypted: what cannot be checked is not allowed. */
 	if (verdict.allowed && verdict.by_name && question.protocol == IPPROTO_UDP &&
 	    policy_checks_names(nat->policy)) {

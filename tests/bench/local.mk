@@ -7,6 +7,8 @@ check_PROGRAMS += tests/bench/nat-tap
 endif
 # tests/guest/root/nat-flows.sh runs it.
 check_PROGRAMS += tests/bench/nat-flows
+# tests/guest/root/cluster-vxlan.sh runs it.
+check_PROGRAMS += tests/bench/bridge-tap
 tests_bench_fs_ring_SOURCES = tests/bench/fs-ring.c \
 	tests/bench/ring-capsa.c \
 	tests/bench/ring-fuse.c tests/bench/ring-fuse.h \
@@ -18,7 +20,9 @@ tests_bench_fs_ring_LDFLAGS = $(VIRTIO_TEST_LINK)
 tests_bench_fs_ring_LDADD = $(VIRTIO_PLUGIN_TEST_WITH) -lpthread
 CLEANFILES += tests/bench/fs-ring$(EXEEXT)
 
-tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c
+tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c tests/bench/net-tap.c tests/bench/net-tap.h
 tests_bench_nat_tap_CFLAGS = $(UNIT_CFLAGS)
 tests_bench_nat_tap_LDADD = $(NET_NAT_TEST_WITH)
 tests_bench_nat_flows_SOURCES = tests/bench/nat-flows.c
+tests_bench_bridge_tap_SOURCES = tests/bench/bridge-tap.c
+tests_bench_bridge_tap_LDADD = plugins/cluster-switch/libcluster.la
