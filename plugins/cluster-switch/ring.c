@@ -102,9 +102,9 @@ int ring_new(enum ring_side side, int memfd, int wake, struct ring **out)
 		free(ring);
 		return rc;
 	}
-	ring->wake = wake;
 	/* A guardian that the switch forks has no part of it (guardian.h). */
 	(void)madvise(ring->memory, MEMORY_SIZE, MADV_DONTFORK);
+	ring->wake = wake;
 	first = side == RING_MEMBER ? &ring->out : &ring->in;
 	second = side == RING_MEMBER ? &ring->in : &ring->out;
 	data = (unsigned char *)ring->memory + LINES_SIZE;

@@ -268,7 +268,6 @@ void peer_join(struct peer *peer, const struct protocol_hello *hello)
 	int fds[PROTOCOL_WELCOME_FDS] = { -1, -1 }, r;
 
 	if (peer_admit(peer, hello, &welcome, fds, why, sizeof why) < 0) {
-		close_all(fds, PROTOCOL_WELCOME_FDS);
 		peer_leave(peer);
 		peer_refuse(peer, why);
 		return;

@@ -290,10 +290,10 @@ static void event_handle(struct serve *serve, const struct source *source, uint3
 	case SOURCE_RING:
 		if (peer->state != PEER_MEMBER)
 			break;
-		/* Its end is closed: without a socket that ends as well, it would wake us for ever. */
-		if (!ring_wake_clear(peer->ring))
-			peer->broken = serve->some_broken = true;
-		peer_ready(peer);
+		if (ring_wake_clear(peer->ring))
+			peer_ready(peer);
+		else
+			peer_cut(peer);
 		break;
 	case SOURCE_LEASH:
 		/* The member went before it joined, or was refused; others may have come meanwhile. */

@@ -180,7 +180,7 @@ static void removed_free(struct cluster_host *host)
 
 void cluster_host_turn(struct cluster_host *host, int ms)
 {
-	struct pollfd fds[WATCHES_MAX];
+	struct pollfd fds[WATCHES_MAX + 1];
 	struct capsa_watch *watch, *of[WATCHES_MAX];
 	nfds_t n = 0;
 
@@ -195,7 +195,8 @@ void cluster_host_turn(struct cluster_host *host, int ms)
 		                        (watch->events & CAPSA_WATCH_WRITE ? POLLOUT : 0));
 		of[n++] = watch;
 	}
-	if (poll(fds, n, ms) > 0) {
+	fds[n] = (struct pollfd){ .fd = host->also, .events = POLLIN };
+	if (poll(fds, n + 1, ms) > 0) {
 		for (nfds_t i = 0; i < n; i++) {
 			const unsigned ready = (fds[i].revents & ~POLLOUT ? CAPSA_WATCH_READ : 0u) |
 			                       (fds[i].revents & POLLOUT ? CAPSA_WATCH_WRITE : 0u);
@@ -212,6 +213,7 @@ void cluster_host_turn(struct cluster_host *host, int ms)
 void cluster_host_begin(struct cluster_host *host)
 {
 	memset(host, 0, sizeof *host);
+	host->also = -1;
 	strcpy(host->folder, "/tmp/capsa-cluster-XXXXXX");
 	assert_non_null(mkdtemp(host->folder));
 }

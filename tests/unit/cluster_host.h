@@ -30,6 +30,7 @@ struct cluster_host {
 	char folder[64];         /* of its own, below it "clusters" */
 	char shared[96];
 	char logged[4096];
+	int also; /* a descriptor of the test's own, whose readiness ends a turn, too; -1: none */
 	LIST_HEAD(, capsa_watch) watches;
 	LIST_HEAD(, capsa_timer) timers;
 };

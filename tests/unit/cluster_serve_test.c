@@ -103,6 +103,13 @@ static bool has_ended(int fd)
 	return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
+static void until_ended(int fd)
+{
+	host.also = fd;
+	UNTIL(&host, has_ended(fd));
+	host.also = -1;
+}
+
 /* JSON of the switch, or NULL where there is none at the moment. */
 static json_t *show(void)
 {
@@ -502,7 +509,8 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 			random = random * 1664525 + 1013904223;
 			at[i] = round == 0 ? 0xff : (unsigned char)(random >> 24);
 		}
-		(void)send(raw.wake, "", 1, MSG_NOSIGNAL);
+		/* What others sent to it may have shown it already. */
+		assert_true(send(raw.wake, "", 1, MSG_NOSIGNAL) == 1 || errno == EPIPE || errno == ECONNRESET);
 		/* Those to it find the ring broken as well. */
 		machine_send(&machines[0], NULL);
 		machines_talk(all, 2);
@@ -513,26 +521,24 @@ static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
 	assert_int_equal(member_joins(machines[0].member), 1);
 }
 
-static void test_who_closes_what_it_is_woken_by_is_cut_off(void **state)
+static void test_who_closes_its_ring_is_cut_off(void **state)
 {
 	struct raw raw;
 
 	(void)state;
 	join(2);
-	raw_join(&raw, 9);
-	UNTIL(&host, member_list(machines[0].member)->n == 3);
-	/* Its socket stays. */
-	close(raw.wake);
-	UNTIL(&host, all_see(2));
-	raw.wake = dup(raw.fd);
-	raw_leave(&raw);
-	/* Half of it: it cannot wake anybody, which is its own trouble, but the switch must not be awake for ever. */
-	raw_join(&raw, 9);
-	shutdown(raw.wake, SHUT_WR);
-	machine_send(&machines[0], NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		raw_join(&raw, 9);
+		UNTIL(&host, member_list(machines[0].member)->n == 3);
+		/* Its socket stays. */
+		assert_int_equal(i == 0 ? shutdown(raw.wake, SHUT_WR) : close(raw.wake), 0);
+		machine_send(&machines[0], NULL);
+		UNTIL(&host, all_see(2));
+		if (i == 1)
+			raw.wake = dup(raw.fd);
+		raw_leave(&raw);
+	}
 	machines_talk(all, 2);
-	UNTIL(&host, all_see(2));
-	raw_leave(&raw);
 	assert_int_equal(member_joins(machines[0].member), 1);
 }
 
@@ -564,7 +570,7 @@ static void test_what_is_no_message_ends_who_said_it(void **state)
 			/* Longer than a socket has room for. */
 			if (send_fds(fd, bytes, lengths[i], fds, n_fds) < 0)
 				shutdown(fd, SHUT_WR);
-			UNTIL(&host, has_ended(fd));
+			until_ended(fd);
 			if (is_member)
 				raw_leave(&raw);
 			else
@@ -601,7 +607,8 @@ static void test_who_says_nothing_is_cut_off(void **state)
 	join(1);
 	fd = connect_raw();
 	other = connect_raw();
-	UNTIL(&host, has_ended(fd) && has_ended(other));
+	until_ended(fd);
+	until_ended(other);
 	close(fd);
 	close(other);
 	machine_join(&machines[1]);
@@ -670,7 +677,7 @@ static void test_guardians_are_not_to_be_had_without_end(void **state)
 	}
 	/* Behind all of them in line: they have been looked at. */
 	machine_join(&machines[1]);
-	UNTIL(&host, has_ended(leashes[99]));
+	until_ended(leashes[99]);
 	for (unsigned i = 0; i < 100; i++)
 		n += !has_ended(leashes[i]);
 	assert_in_range(n, 1, 40);
@@ -821,6 +828,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	const size_t size = 1 << 20;
 	int folder, leash, lock, ends[2], memfd;
 	char byte, path[64], line[512];
+	struct pollfd end;
 	bool has_memory = false;
 	unsigned char *at;
 	pid_t guardian;
@@ -835,6 +843,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	lock = openat(folder, CLUSTER_LOCK, O_RDWR | O_CLOEXEC);
 	assert_int_equal(flock(lock, LOCK_EX), 0);
 	assert_int_equal(pipe(ends), 0);
+	end = (struct pollfd){ .fd = ends[0], .events = POLLIN };
 	memfd = memfd_create("guest-memory", 0);
 	assert_int_equal(ftruncate(memfd, (off_t)size), 0);
 	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
@@ -845,6 +854,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	assert_int_equal(guardian_start(folder, "lab", &leash), 0);
 	close(ends[1]);
 	/* The end of the pipe, which nobody has any more. */
+	assert_int_equal(poll(&end, 1, UNTIL_MS), 1);
 	assert_int_equal(read(ends[0], &byte, 1), 0);
 	close(ends[0]);
 	UNTIL(&host, processes("capsa-guardian", &guardian, 1) == 1);
@@ -900,7 +910,7 @@ static int run(void)
 		TEST(a_killed_guardian_is_replaced_before_the_switch_is),
 		TEST(anybody_may_be_killed_at_any_time),
 		TEST(garbage_in_a_ring_ends_its_owner_only),
-		TEST(who_closes_what_it_is_woken_by_is_cut_off),
+		TEST(who_closes_its_ring_is_cut_off),
 		TEST(what_is_no_message_ends_who_said_it),
 		TEST(another_version_is_told_so),
 		TEST(who_says_nothing_is_cut_off),
