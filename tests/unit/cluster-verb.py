@@ -199,6 +199,13 @@ def one_that_has_no_end_is_cut_off():
         while True:
             yield packet(b" " * 65000)
 
+    # 4 MiB are as much as it may say.
+    most = 4 << 20
+    for size, good in (most, True), (most + 1, False):
+        lab = Switch("lab", pieces(b" " * (size - 2) + b"{}", 65000))
+        status, out, err = capsa("show", "lab", "--json")
+        assert (status == 0 and out == "{}\n") if good else (status, out) == (1, ""), (status, out, err)
+        lab.remove()
     lab = Switch("lab", endless())
     status, out, err = capsa("show", "lab")
     assert (status, out) == (1, "") and "more than can be meant" in err, err
