@@ -84,3 +84,18 @@ tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/un
 	tests/unit/descriptors.h
 tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
 tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+# The card: its tests are the guest's and the switch's side of it (tests/unit/cluster_card_case.h).
+CLUSTER_CARD_WITH = tests/unit/libcluster-card-test.a plugins/cluster-switch/libcluster.la core/config/libconfig.a $(UNIT_LIBS) \
+	$(CONFIG_LIBS)
+if HAVE_CMOCKA
+check_LIBRARIES += tests/unit/libcluster-card-test.a
+check_PROGRAMS += tests/unit/cluster_card_test
+TESTS += tests/unit/cluster_card_test
+endif
+tests_unit_libcluster_card_test_a_SOURCES = tests/unit/cluster_card_case.c tests/unit/cluster_card_case.h \
+	tests/unit/nat_host.c tests/unit/nat_host.h tests/unit/descriptors.h tests/unit/iovec_copy.h \
+	plugins/cluster-switch/cluster-switch.c
+tests_unit_libcluster_card_test_a_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_card_test_SOURCES = tests/unit/cluster_card_test.c
+tests_unit_cluster_card_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_card_test_LDADD = $(CLUSTER_CARD_WITH)
