@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "plugins/net/checksum.h"
@@ -43,13 +44,12 @@ static struct in6_addr address(const char *text)
 
 static void make_rings(struct card_case *c)
 {
-	int memfd, to_member[2], to_far[2];
+	int memfd, ends[2];
 
 	assert_int_equal(ring_memory_new(&memfd), 0);
-	assert_int_equal(pipe2(to_member, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(pipe2(to_far, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(ring_new(RING_MEMBER, memfd, to_member[0], to_far[1], &member.ring), 0);
-	assert_int_equal(ring_new(RING_SWITCH, memfd, to_far[0], to_member[1], &c->far), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(ring_new(RING_MEMBER, memfd, ends[0], &member.ring), 0);
+	assert_int_equal(ring_new(RING_SWITCH, memfd, ends[1], &c->far), 0);
 	c->memory = mmap(NULL, RINGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	assert_ptr_not_equal(c->memory, MAP_FAILED);
 	close(memfd);
