@@ -260,6 +260,22 @@ static void refused_naming(unsigned number, const char *name, const char *other)
 	machine_leave(&machines[number]);
 }
 
+static void test_ipv6_may_come_with_a_later_member(void **state)
+{
+	(void)state;
+	join(1);
+	assert_int_equal(net_prefix_parse("fd00:9::/64", &machines[1].hello.subnet6), 0);
+	machine_join(&machines[1]);
+	machine_join(&machines[2]);
+	assert_int_equal(member_place(machines[0].member)->subnet6.bits, 0);
+	assert_int_equal(member_place(machines[2].member)->subnet6.bits, 64);
+	UNTIL(&host, all_see(3));
+	assert_true(IN6_IS_ADDR_UNSPECIFIED(&member_list(machines[0].member)->members[0].address6));
+	assert_false(IN6_IS_ADDR_UNSPECIFIED(&member_list(machines[0].member)->members[2].address6));
+	assert_int_equal(net_prefix_parse("fd00:8::/64", &machines[3].hello.subnet6), 0);
+	refused_naming(3, "fd00:8::/64", "vm2");
+}
+
 static void test_what_is_taken_is_refused_with_both_names(void **state)
 {
 	(void)state;
@@ -287,12 +303,14 @@ static void test_what_differs_is_refused_with_both(void **state)
 	assert_int_equal(net_prefix_parse("10.9.0.0/16", &machines[0].hello.subnet), 0);
 	assert_int_equal(net_prefix_parse("10.8.0.0/16", &machines[1].hello.subnet), 0);
 	assert_int_equal(net_prefix_parse("fd00::/64", &machines[2].hello.subnet6), 0);
+	assert_int_equal(net_prefix_parse("fd00:1::/64", &machines[0].hello.subnet6), 0);
 	strcpy(machines[0].hello.uplink, "vxlan:7@127.0.0.1:47891,127.0.0.2:47891");
 	strcpy(machines[3].hello.uplink, "vxlan:8@127.0.0.1:47891,127.0.0.2:47891");
 	join(1);
 	refused_naming(1, "10.8.0.0/16", "10.9.0.0/16");
 	refused_naming(1, "vm2", "vm1");
-	refused_naming(2, "fd00::/64", "vm1");
+	refused_naming(2, "fd00::/64", "fd00:1::/64");
+	refused_naming(2, "vm3", "vm1");
 	refused_naming(3, "vxlan:8", "vxlan:7");
 	refused_naming(3, "vm4", "vm1");
 	assert_int_equal(net_address_parse("10.8.0.7", &machines[4].hello.port.address), 0);
@@ -899,6 +917,7 @@ static int run(void)
 		TEST(two_members_exchange_frames),
 		TEST(sixteen_members_exchange_frames),
 		TEST(all_have_the_subnets_of_the_first),
+		TEST(ipv6_may_come_with_a_later_member),
 		TEST(what_is_taken_is_refused_with_both_names),
 		TEST(what_differs_is_refused_with_both),
 		TEST(a_bad_uplink_is_the_members_own_trouble),
