@@ -51,7 +51,10 @@ struct bridge_frame {
 	unsigned n;
 };
 
-/* Copies the head of what a ring holds, and puts the pieces together. False: longer than a frame may be, or shorter. */
+/*
+ * Copies the head of what a ring holds, and puts the pieces together. False: longer than a frame may be, or shorter;
+ * bridge_forward() counts that as malformed, and looks at nothing else of it.
+ */
 bool bridge_frame_make(struct bridge_frame *frame, const struct virtio_net_hdr_v1 *header, const struct iovec *pieces,
                        unsigned n, size_t len);
 
@@ -61,6 +64,7 @@ struct bridge_port_options {
 	bool any_source;           /* `spoof = true`, and the uplink: no guard, addresses are learned */
 	bool uplink;               /* has no MAC of its own, no peers, no address */
 	struct in6_addr address;   /* IPv4 (address.h): no other port may send from it */
+	struct in6_addr address6;  /* the same of IPv6, in subnet6 (guard.h); unspecified: none */
 	struct net_prefix subnet6; /* of IPv6; bits 0: none */
 	uint64_t rate;             /* bytes a second it may send; 0: no limit */
 	bool has_peers;            /* an empty list is nobody */
@@ -68,6 +72,7 @@ struct bridge_port_options {
 	char peers[CLUSTER_PEERS_MAX][CLUSTER_NAME_MAX + 1];
 };
 
+/* Called by bridge_forward() and bridge_flush(). No port is added or removed inside of them. */
 struct bridge_port_operations {
 	/* 0, or -EAGAIN: no room, the frame is lost. The frame is valid inside of the call only. */
 	int (*send)(void *ctx, const struct bridge_frame *frame);

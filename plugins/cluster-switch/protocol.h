@@ -6,7 +6,7 @@
  *   member                         switch
  *   HELLO (who, what it wants) ─►
  *                              ◄─  REFUSED (why, one line), and the end; or
- *                              ◄─  WELCOME (its address) + memfd, eventfd that wakes the switch, eventfd that wakes it
+ *                              ◄─  WELCOME (its address) + memfd, pipe to be written that wakes the switch, pipe to be read
  *                              ◄─  MEMBERS (who is there), now and whenever that changes
  *   CHANGE (peers, rate)       ─►
  *   GUARDIAN (nothing) + leash ─►  forks one for it (guardian.h), if its own was killed

@@ -10,8 +10,10 @@
  * makes the ring broken (-EPROTO) for good; nothing else that the other side writes has a meaning.
  *
  * Wake-ups as with EVENT_IDX: who finds nothing to do says so in its line, looks once more (a full barrier between),
- * and sleeps on its eventfd; the other one looks behind each publishing, and writes the eventfd only where somebody
- * sleeps. One eventfd a side, for "there are frames" and for "there is room".
+ * and sleeps on its pipe; the other one looks behind each publishing, and writes into that only where somebody sleeps.
+ * One pipe a side, for "there are frames" and for "there is room". Pipes, as an eventfd would be one open file of both
+ * sides: who took O_NONBLOCK from it and filled it could hold up the other one. Of a pipe each side has only its own
+ * end.
  *
  * What a frame's pieces hold may change at any time: copy what you check, use the copy.
  *
@@ -38,8 +40,9 @@ struct ring;
 int ring_memory_new(int *memfd);
 
 /*
- * One side of it. Maps `memfd` (which may be closed afterwards), after checking its size and seals; takes `wake_me` and
- * `wake_peer`, non-blocking eventfds, over where it returns 0. -EPROTO: no such memory; -errno.
+ * One side of it. Maps `memfd` (which may be closed afterwards), after checking its size and seals; takes `wake_me`,
+ * the end to be read of its pipe, and `wake_peer`, the end to be written of the other side's, both non-blocking, over
+ * where it returns 0. -EPROTO: no such memory; -errno.
  */
 int ring_new(enum ring_side side, int memfd, int wake_me, int wake_peer, struct ring **out);
 void ring_free(struct ring *ring); /* NULL is fine */

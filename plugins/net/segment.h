@@ -17,19 +17,29 @@
 
 #include "plugins/net/packet.h"
 
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
+/*
+ * The part of segment_check() that needs no packet, nic.h's as well: lengths, the flags, a checksum within the frame, a
+ * GSO size that is one. Which GSO types there are is the caller's.
+ */
+bool segment_header_fits(struct virtio_net_hdr_v1 *header, size_t len);
+
 /*
  * Whether the header may stand before this frame of `len` bytes: flags (NEEDS_CSUM only), GSO types (NONE, TCPV4,
  * TCPV6, with ECN; UDP_L4), checksum within the frame and not in the Ethernet header, a GSO type that the packet is of.
- * Fields that mean nothing are set to 0. `packet` is packet_parse() of the frame. 0 or -EBADMSG.
+ * Fields that mean nothing are set to 0. `packet` is packet_parse() of the frame. No GSO frame may become more packets
+ * than Linux would make of one. 0 or -EBADMSG.
  */
 int segment_check(struct virtio_net_hdr_v1 *header, const struct packet *packet, size_t len);
 
-/*
- * What a receiver takes. `mtu`: of IP packets, where GSO frames are cut, and the most that others may have.
- */
+/* What a receiver takes. GSO with ECN, which the card does not offer, is always cut. */
 struct segment_takes {
 	bool checksum, tso4, tso6, uso;
-	size_t largest; /* longest frame that it takes at all: NIC_FRAME_MAX, or a buffer's size */
+	/* Longest frame that it takes at all: NIC_FRAME_MAX, or a buffer's size. TCP is cut smaller where it must. */
+	size_t largest;
 };
 
 /* Whether anything must be done to the frame before such a receiver gets it. Cheap; almost always false. */
