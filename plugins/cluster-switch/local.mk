@@ -4,6 +4,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/bridge.c plugins/cluster-switch/bridge.h \
 	plugins/cluster-switch/card.c plugins/cluster-switch/card.h \
 	plugins/cluster-switch/cluster.h \
+	plugins/cluster-switch/conversation.c plugins/cluster-switch/conversation.h \
 	plugins/cluster-switch/fdb.c plugins/cluster-switch/fdb.h \
 	plugins/cluster-switch/guard.c plugins/cluster-switch/guard.h \
 	plugins/cluster-switch/guardian.c plugins/cluster-switch/guardian.h \
@@ -99,3 +100,12 @@ tests_unit_libcluster_card_test_a_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_card_test_SOURCES = tests/unit/cluster_card_test.c
 tests_unit_cluster_card_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_card_test_LDADD = $(CLUSTER_CARD_WITH)
+
+# What a guest may begin towards others.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_conversation_test
+TESTS += tests/unit/cluster_conversation_test
+endif
+tests_unit_cluster_conversation_test_SOURCES = tests/unit/cluster_conversation_test.c
+tests_unit_cluster_conversation_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_conversation_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
