@@ -4,6 +4,8 @@ if HAVE_CMOCKA
 EXTRA_PROGRAMS += tests/bench/fs-ring
 # tests/guest/root/nat-tap.sh and nat-peers.sh run it.
 check_PROGRAMS += tests/bench/nat-tap
+# tests/guest/root/cluster-kill.sh and cluster-many.sh run it.
+check_PROGRAMS += tests/bench/cluster-tap
 endif
 # tests/guest/root/nat-flows.sh runs it.
 check_PROGRAMS += tests/bench/nat-flows
@@ -23,6 +25,11 @@ CLEANFILES += tests/bench/fs-ring$(EXEEXT)
 tests_bench_nat_tap_SOURCES = tests/bench/nat-tap.c tests/bench/net-tap.c tests/bench/net-tap.h
 tests_bench_nat_tap_CFLAGS = $(UNIT_CFLAGS)
 tests_bench_nat_tap_LDADD = $(NET_NAT_TEST_WITH)
+tests_bench_cluster_tap_SOURCES = tests/bench/cluster-tap.c tests/bench/net-tap.c tests/bench/net-tap.h \
+	tests/unit/nat_host.c tests/unit/nat_host.h tests/unit/iovec_copy.h \
+	plugins/cluster-switch/cluster-switch.c
+tests_bench_cluster_tap_CFLAGS = $(UNIT_CFLAGS)
+tests_bench_cluster_tap_LDADD = plugins/cluster-switch/libcluster.la core/config/libconfig.a $(UNIT_LIBS) $(CONFIG_LIBS)
 tests_bench_nat_flows_SOURCES = tests/bench/nat-flows.c
 tests_bench_bridge_tap_SOURCES = tests/bench/bridge-tap.c
 tests_bench_bridge_tap_LDADD = plugins/cluster-switch/libcluster.la
