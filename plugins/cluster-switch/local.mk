@@ -90,8 +90,8 @@ CLUSTER_CARD_WITH = tests/unit/libcluster-card-test.a plugins/cluster-switch/lib
 	$(CONFIG_LIBS)
 if HAVE_CMOCKA
 check_LIBRARIES += tests/unit/libcluster-card-test.a
-check_PROGRAMS += tests/unit/cluster_card_test
-TESTS += tests/unit/cluster_card_test
+check_PROGRAMS += tests/unit/cluster_card_test tests/unit/cluster_options_test
+TESTS += tests/unit/cluster_card_test tests/unit/cluster_options_test
 endif
 tests_unit_libcluster_card_test_a_SOURCES = tests/unit/cluster_card_case.c tests/unit/cluster_card_case.h \
 	tests/unit/nat_host.c tests/unit/nat_host.h tests/unit/descriptors.h tests/unit/iovec_copy.h \
@@ -109,3 +109,6 @@ endif
 tests_unit_cluster_conversation_test_SOURCES = tests/unit/cluster_conversation_test.c
 tests_unit_cluster_conversation_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_conversation_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_options_test_SOURCES = tests/unit/cluster_options_test.c
+tests_unit_cluster_options_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_options_test_LDADD = $(CLUSTER_CARD_WITH)

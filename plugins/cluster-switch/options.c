@@ -40,7 +40,6 @@ enum key {
 #define SUBNET6_BITS 64u    /* what SLAAC wants (RFC 4862) */
 #define HOST_NAME_MAX_LEN 63u
 #define RATE_MIN 1024u
-#define RATE_MAX (INT64_C(1) << 40)
 
 const struct capsa_key cluster_switch_keys[] = {
 	[KEY_CLUSTER] = { .name = "cluster",
@@ -100,9 +99,10 @@ const struct capsa_key cluster_switch_keys[] = {
 	                        "does" },
 	[KEY_RATE] = { .name = "rate",
 	               .type = CAPSA_TYPE_SIZE,
-	               .min = RATE_MIN,
-	               .max = RATE_MAX,
-	               .help = "bytes a second that the guest may send, as in \"10M\" (without it: no limit)" },
+	               .default_text = "0",
+	               .min = 0,
+	               .max = INT64_C(1) << 40,
+	               .help = "bytes a second that the guest may send, as in \"10M\"; 0: no limit" },
 	[KEY_PEERS] = { .name = "peers",
 	                .type = CAPSA_TYPE_LIST,
 	                .flags = CAPSA_KEY_LIVE,
@@ -343,9 +343,10 @@ int cluster_options_read(struct cluster_options *options, const struct capsa_val
 		.offloads = values[KEY_OFFLOADS].boolean,
 		.link = values[KEY_LINK].boolean,
 		.nat = values[KEY_NAT].boolean,
-		.port = { .any_source = values[KEY_SPOOF].boolean,
-		          .rate = is_given(&values[KEY_RATE]) ? (uint64_t)values[KEY_RATE].integer : 0 },
+		.port = { .any_source = values[KEY_SPOOF].boolean, .rate = (uint64_t)values[KEY_RATE].integer },
 	};
+	if (options->port.rate && options->port.rate < RATE_MIN)
+		return refuse(&cause, "rate is too low; \"1K\" to \"1T\" a second are possible, 0: no limit");
 	rc = read_cluster(&cause, &values[KEY_CLUSTER], options);
 	rc = rc ? rc : read_mac(&cause, &values[KEY_MAC], options);
 	rc = rc ? rc : read_subnet(&cause, &values[KEY_SUBNET], options);

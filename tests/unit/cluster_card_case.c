@@ -214,20 +214,17 @@ static void memory_free(void *ctx, struct host_buffer *buffer)
 
 int case_try(struct card_case *c, const char *options)
 {
-	const char *refusal = c->refusal;
 	char text[1024];
 
-	memset(c, 0, sizeof *c);
-	c->refusal = refusal;
+	*c = (struct card_case){ .refusal = c->refusal, .cluster = c->cluster };
 	current = c;
 	c->descriptors = open_descriptors();
-	snprintf(text, sizeof text, "cluster = \"lab\"; %s", options);
+	snprintf(text, sizeof text, "cluster = \"%s\"; %s", c->cluster ? c->cluster : "lab", options);
 	return nat_host_try(&c->host, text);
 }
 
 void case_begin(struct card_case *c, const char *options, uint64_t features)
 {
-	c->refusal = NULL;
 	if (case_try(c, options) < 0)
 		fail_msg("%s", c->host.error);
 	c->features = c->host.setup.features & features;
