@@ -841,16 +841,43 @@ static void test_change_is_what_the_switch_and_its_successor_know(void **state)
 
 /* ---- the guardian ---- */
 
+static bool has_mapped(pid_t pid, const char *what)
+{
+	char path[64], line[512];
+	bool has = false;
+	FILE *maps;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps))
+		has |= strstr(line, what) != NULL;
+	fclose(maps);
+	return has;
+}
+
+static void test_a_guardian_of_the_switch_has_no_ring(void **state)
+{
+	pid_t guardian;
+
+	(void)state;
+	join(1);
+	assert_true(has_mapped(getpid(), "memfd:"));
+	assert_true(has_mapped(switch_pid(), "memfd:"));
+	assert_int_equal(processes("capsa-guardian", &guardian, 1), 1);
+	guardian_kill(guardian);
+	UNTIL(&host, processes("capsa-guardian", &guardian, 1) == 1);
+	assert_false(has_mapped(guardian, "memfd:"));
+}
+
 static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 {
 	const size_t size = 1 << 20;
 	int folder, leash, lock, ends[2], memfd;
-	char byte, path[64], line[512];
+	char byte;
 	struct pollfd end;
-	bool has_memory = false;
 	unsigned char *at;
 	pid_t guardian;
-	FILE *maps;
 
 	(void)state;
 	join(1);
@@ -876,13 +903,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	assert_int_equal(read(ends[0], &byte, 1), 0);
 	close(ends[0]);
 	UNTIL(&host, processes("capsa-guardian", &guardian, 1) == 1);
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)guardian);
-	maps = fopen(path, "re");
-	assert_non_null(maps);
-	while (fgets(line, sizeof line, maps))
-		has_memory |= strstr(line, "guest-memory") != NULL;
-	fclose(maps);
-	assert_false(has_memory);
+	assert_false(has_mapped(guardian, "guest-memory"));
 	munmap(at, size);
 
 	assert_int_not_equal(getsid(guardian), getsid(0));
@@ -941,6 +962,7 @@ static int run(void)
 		TEST(a_lock_that_is_none_is_an_error_at_once),
 		TEST(show_says_who_is_there_while_they_come_and_go),
 		TEST(change_is_what_the_switch_and_its_successor_know),
+		TEST(a_guardian_of_the_switch_has_no_ring),
 		TEST(a_guardian_keeps_nothing_of_its_members),
 		TEST(a_guardian_whose_member_went_before_it_slept_ends),
 	};
