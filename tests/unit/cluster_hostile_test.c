@@ -202,6 +202,20 @@ static void test_what_is_no_message_ends_who_said_it(void **state)
 	assert_int_equal(member_joins(machines[0].member), 1);
 }
 
+static void test_a_guardian_that_could_not_end_is_not_begun(void **state)
+{
+	const struct protocol_header ask = { PROTOCOL_GUARDIAN, PROTOCOL_VERSION };
+	struct raw raw;
+
+	(void)state;
+	join(1);
+	raw_join(&raw, 9);
+	/* Memory, which nobody hangs up. */
+	assert_int_equal(send_fds(raw.fd, &ask, sizeof ask, &raw.memfd, 1), sizeof ask);
+	until_ended(raw.fd);
+	raw_leave(&raw);
+}
+
 static void test_another_version_is_told_so(void **state)
 {
 	struct protocol_header h = { PROTOCOL_HELLO, PROTOCOL_VERSION + 1 };
@@ -313,6 +327,7 @@ static int run(void)
 		TEST(garbage_in_a_ring_ends_its_owner_only),
 		TEST(who_closes_its_ring_is_cut_off),
 		TEST(what_is_no_message_ends_who_said_it),
+		TEST(a_guardian_that_could_not_end_is_not_begun),
 		TEST(another_version_is_told_so),
 		TEST(who_says_nothing_is_cut_off),
 		TEST(many_who_say_nothing_keep_nobody_out),
