@@ -69,6 +69,7 @@ tests_unit_cluster_ring_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT
 # Members and their switch: messages and leases, then real processes (tests/unit/cluster_serve_test.c).
 if HAVE_CMOCKA
 CLUSTER_MEMBER_TESTS = \
+	tests/unit/cluster_hostile_test \
 	tests/unit/cluster_protocol_test \
 	tests/unit/cluster_lease_test \
 	tests/unit/cluster_serve_test
@@ -81,8 +82,11 @@ tests_unit_cluster_protocol_test_LDADD = plugins/cluster-switch/libcluster.la $(
 tests_unit_cluster_lease_test_SOURCES = tests/unit/cluster_lease_test.c
 tests_unit_cluster_lease_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_lease_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
-tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/unit/cluster_host.c tests/unit/cluster_host.h \
-	tests/unit/descriptors.h
+CLUSTER_CASE = tests/unit/cluster_case.h tests/unit/cluster_host.c tests/unit/cluster_host.h tests/unit/descriptors.h
+tests_unit_cluster_hostile_test_SOURCES = tests/unit/cluster_hostile_test.c $(CLUSTER_CASE)
+tests_unit_cluster_hostile_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_hostile_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c $(CLUSTER_CASE)
 tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
 tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
 # The card: its tests are the guest's and the switch's side of it (tests/unit/cluster_card_case.h).
