@@ -4,6 +4,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/bridge.c plugins/cluster-switch/bridge.h \
 	plugins/cluster-switch/card.c plugins/cluster-switch/card.h \
 	plugins/cluster-switch/cluster.h \
+	plugins/cluster-switch/cluster-gateway.c plugins/cluster-switch/cluster-gateway.h \
 	plugins/cluster-switch/conversation.c plugins/cluster-switch/conversation.h \
 	plugins/cluster-switch/fdb.c plugins/cluster-switch/fdb.h \
 	plugins/cluster-switch/guard.c plugins/cluster-switch/guard.h \
@@ -19,7 +20,7 @@ CLUSTER_SOURCES = \
 
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
-plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
+plugins_cluster_switch_libcluster_la_LIBADD = plugins/net-nat/libnat.la
 
 plugin_LTLIBRARIES += plugins/cluster-switch/cluster-switch.la
 plugins_cluster_switch_cluster_switch_la_SOURCES = plugins/cluster-switch/cluster-switch.c
