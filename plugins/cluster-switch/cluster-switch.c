@@ -120,7 +120,9 @@ static int realize(void *ctx, struct capsa_setup *setup)
 	rc = rc ? rc : make_card(self);
 	rc = rc ? rc : join(self, cause, sizeof cause);
 	if (rc) {
-		self->host->error(self->dev, "%s", cause[0] ? cause : strerror(-rc));
+		/* shared_path() has said why there is no folder (member.h). */
+		if (cause[0] || rc != -ENOENT)
+			self->host->error(self->dev, "%s", cause[0] ? cause : strerror(-rc));
 		return -1; /* destroy() frees what there is */
 	}
 	nic_realize(card_nic(self->card), setup);

@@ -145,6 +145,16 @@ static void who_is_refused_hears_why_when_the_machine_starts(void **state)
 	case_end(&c);
 }
 
+static void why_there_is_no_folder_is_not_said_in_other_words(void **state)
+{
+	struct card_case c = { .has_no_folder = true };
+
+	(void)state;
+	assert_int_equal(case_try(&c, ""), -1);
+	assert_string_equal(c.host.error, "the run-time folder is another user's");
+	case_end(&c);
+}
+
 static void peers_change_while_the_machine_runs(void **state)
 {
 	static const struct capsa_value items[] = { { .type = CAPSA_TYPE_STRING, .string = "vm3" } };
@@ -214,6 +224,7 @@ int main(void)
 		cmocka_unit_test(without_keys_it_asks_for_a_lease_as_the_others_have_it),
 		cmocka_unit_test(all_that_others_must_know_is_said),
 		cmocka_unit_test(who_is_refused_hears_why_when_the_machine_starts),
+		cmocka_unit_test(why_there_is_no_folder_is_not_said_in_other_words),
 		cmocka_unit_test(peers_change_while_the_machine_runs),
 		cmocka_unit_test(info_tells_who_it_is_and_who_is_there),
 		cmocka_unit_test(without_ipv6_no_such_address_is_told),
