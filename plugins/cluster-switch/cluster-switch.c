@@ -127,7 +127,9 @@ static int realize(void *ctx, struct capsa_setup *setup)
 	        : cluster_gateway_new(self->host, self->dev, &self->options, self->card, self->member, &self->gateway,
 	                              cause, sizeof cause);
 	if (rc) {
-		self->host->error(self->dev, "%s", cause[0] ? cause : strerror(-rc));
+		/* shared_path() has said why there is no folder (member.h). */
+		if (cause[0] || rc != -ENOENT)
+			self->host->error(self->dev, "%s", cause[0] ? cause : strerror(-rc));
 		return -1; /* destroy() frees what there is */
 	}
 	nic_realize(card_nic(self->card), setup);

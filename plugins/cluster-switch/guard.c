@@ -10,7 +10,9 @@
  *     behind, more of them nobody needs;
  *   - IP in LLC/SNAP (RFC 1042), which some systems still take on Ethernet, is refused;
  *   - a first fragment must have in it what is judged, and neighbour discovery none at all (RFC 6980, RFC 7112). What
- *     follows a first fragment that was refused is never put together.
+ *     follows a first fragment that was refused is never put together;
+ *   - a checksum that is left to others (VIRTIO_NET_HDR_F_NEEDS_CSUM) is written after the frame was judged, and its
+ *     sender chooses where and, by what it sums, what: only where it changes nothing that was looked at.
  *
  * IPv6 addresses are claimed by using them: as a source, as what is looked for by duplicate address detection, as what
  * is advertised. Those that are a port's by right (guard_add_port()) are claimed for good before it says a word, so
@@ -417,24 +419,60 @@ static bool ipv6_is_allowed(struct guard *guard, const struct bridge_port *port,
 
 /* ---- all ---- */
 
-/* In a VLAN: behind its tag, or those of VLAN 0. *odd: a row of tags that would have to be taken apart again. */
-static bool is_in_vlan(const struct bridge_frame *frame, bool *odd)
+/* Where a checksum will be written to; SIZE_MAX: nowhere. */
+static size_t checksum_place(const struct bridge_frame *frame)
 {
-	size_t at = 2 * ETH_ALEN;
-	unsigned tags = 0;
+	if (!(frame->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return SIZE_MAX;
+	return (size_t)frame->header.csum_start + frame->header.csum_offset;
+}
 
-	*odd = false;
-	while (at + VLAN_TAG + 2 <= frame->head_len) {
+/* That is the packet's own checksum, or lies behind what is judged: in a tunnel. */
+static bool checksum_is_allowed(const struct bridge_frame *frame, const struct packet *packet)
+{
+	const size_t place = checksum_place(frame);
+
+	if (place == SIZE_MAX)
+		return true;
+	if (packet->kind != PACKET_IP)
+		return false;
+	switch (packet->protocol) {
+	case IPPROTO_TCP:
+		return place == packet->l4 + offsetof(struct tcphdr, check) || place >= packet->payload;
+	case IPPROTO_UDP:
+		return place == packet->l4 + offsetof(struct udphdr, check) || place >= packet->payload;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return place == packet->l4 + offsetof(struct icmphdr, checksum);
+	default:
+		return place >= packet->l4;
+	}
+}
+
+enum tags { TAGS_NONE, TAGS_VLAN, TAGS_ODD };
+
+/*
+ * What the frame's tags say: none, or of VLAN 0 only; a VLAN; or what would have to be taken apart again, as packet.h
+ * looks behind one tag.
+ */
+static enum tags tags_of(const struct bridge_frame *frame)
+{
+	enum tags tags = TAGS_NONE;
+	size_t at = 2 * ETH_ALEN;
+
+	for (; at + 2 <= frame->head_len; at += VLAN_TAG) {
 		const uint16_t type = load16(frame->head + at);
 
 		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
-			return false;
-		if (load16(frame->head + at + 2) & VLAN_ID)
-			return true;
-		*odd = tags++ > 0 || type != ETH_P_8021Q;
-		at += VLAN_TAG;
+			return tags;
+		if (at + VLAN_TAG + 2 > frame->head_len)
+			break;
+		if (load16(frame->head + at + 2) & VLAN_ID) /* and no checksum is written into a tag */
+			return checksum_place(frame) >= at + VLAN_TAG + 2 ? TAGS_VLAN : TAGS_ODD;
+		if (at > 2 * ETH_ALEN || type != ETH_P_8021Q)
+			tags = TAGS_ODD;
 	}
-	return false;
+	return TAGS_ODD;
 }
 
 /* An EtherType in a frame that has a length in its place: organizations 00:00:00 and 00:00:f8 (IEEE 802.1H). */
@@ -451,7 +489,6 @@ bool guard_allows(struct guard *guard, const struct bridge_port *port, const str
 {
 	static const unsigned char gateway[] = GUARD_GATEWAY_MAC;
 	const struct bridge_port_options *options = bridge_port_options(port);
-	bool odd;
 
 	if (memcmp(packet->from, gateway, ETH_ALEN) == 0)
 		return false;
@@ -459,12 +496,16 @@ bool guard_allows(struct guard *guard, const struct bridge_port *port, const str
 		return true;
 	if (memcmp(packet->from, options->mac, ETH_ALEN) != 0)
 		return false;
-	if (packet->kind == PACKET_OTHER || packet->vlan) {
-		if (is_in_vlan(frame, &odd))
-			return true;
-		if (odd)
-			return false;
+	switch (tags_of(frame)) {
+	case TAGS_NONE:
+		break;
+	case TAGS_VLAN:
+		return true;
+	case TAGS_ODD:
+		return false;
 	}
+	if (!checksum_is_allowed(frame, packet))
+		return false;
 	switch (packet->kind) {
 	case PACKET_ARP:
 		return arp_is_allowed(options, frame, packet);

@@ -24,10 +24,14 @@ struct leases;
 int leases_new(int dirfd, struct leases **out);
 void leases_free(struct leases *leases);
 /*
- * The address of `name` in `subnet`. `is_taken` says of an address whether a member has it now. -ENOSPC: all are; a
- * file that cannot be written (*said) is no failure.
+ * The address of `name` in `subnet`. `is_taken` says of an address whether a member has it now. -ENOSPC: all are. A
+ * file that cannot be written is no failure: the lease then lasts as long as this process.
  */
 int leases_get(struct leases *leases, const char *name, const struct net_prefix *subnet,
                bool (*is_taken)(void *ctx, const struct in6_addr *address), void *ctx, struct in6_addr *out);
+/*
+ * `name` has this address, by its file or since an earlier switch: from now on it is its lease, and nobody else's.
+ */
+void leases_keep(struct leases *leases, const char *name, const struct in6_addr *address);
 
 #endif

@@ -8,13 +8,16 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/conversation.c plugins/cluster-switch/conversation.h \
 	plugins/cluster-switch/fdb.c plugins/cluster-switch/fdb.h \
 	plugins/cluster-switch/guard.c plugins/cluster-switch/guard.h \
-	plugins/cluster-switch/guardian.h \
-	plugins/cluster-switch/lease.h \
-	plugins/cluster-switch/member.h \
+	plugins/cluster-switch/guardian.c plugins/cluster-switch/guardian.h \
+	plugins/cluster-switch/lease.c plugins/cluster-switch/lease.h \
+	plugins/cluster-switch/member.c plugins/cluster-switch/member.h \
 	plugins/cluster-switch/options.c plugins/cluster-switch/options.h \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
 	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
-	plugins/cluster-switch/serve.h \
+	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
+	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h \
+	plugins/cluster-switch/serve-talk.c \
+	plugins/cluster-switch/show.c \
 	plugins/cluster-switch/vxlan.c plugins/cluster-switch/vxlan.h \
 	plugins/cluster-switch/vxlan-options.c
 
@@ -36,7 +39,8 @@ tests_unit_cluster_vxlan_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_vxlan_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
 
 # Unit tests of rooms, one block a test.
-CLUSTER_FRAMES = tests/unit/cluster_frames.c tests/unit/cluster_frames.h
+CLUSTER_FRAMES = \
+	tests/unit/cluster_frames.c tests/unit/cluster_frames.h
 if HAVE_CMOCKA
 CLUSTER_FABRIC_TESTS = \
 	tests/unit/cluster_bridge_test \
@@ -63,13 +67,32 @@ tests_unit_cluster_ring_test_SOURCES = tests/unit/cluster_ring_test.c
 tests_unit_cluster_ring_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_ring_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS) -lpthread
 
+# Members and their switch: messages and leases, then real processes (tests/unit/cluster_serve_test.c).
+if HAVE_CMOCKA
+CLUSTER_MEMBER_TESTS = \
+	tests/unit/cluster_protocol_test \
+	tests/unit/cluster_lease_test \
+	tests/unit/cluster_serve_test
+check_PROGRAMS += $(CLUSTER_MEMBER_TESTS)
+TESTS += $(CLUSTER_MEMBER_TESTS)
+endif
+tests_unit_cluster_protocol_test_SOURCES = tests/unit/cluster_protocol_test.c
+tests_unit_cluster_protocol_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_protocol_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_lease_test_SOURCES = tests/unit/cluster_lease_test.c
+tests_unit_cluster_lease_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_lease_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_serve_test_SOURCES = tests/unit/cluster_serve_test.c tests/unit/cluster_host.c tests/unit/cluster_host.h \
+	tests/unit/descriptors.h
+tests_unit_cluster_serve_test_CFLAGS = $(UNIT_CFLAGS) $(JSON_CFLAGS)
+tests_unit_cluster_serve_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
 # The card: its tests are the guest's and the switch's side of it (tests/unit/cluster_card_case.h).
 CLUSTER_CARD_WITH = tests/unit/libcluster-card-test.a plugins/cluster-switch/libcluster.la core/config/libconfig.a $(UNIT_LIBS) \
 	$(CONFIG_LIBS)
 if HAVE_CMOCKA
 check_LIBRARIES += tests/unit/libcluster-card-test.a
-check_PROGRAMS += tests/unit/cluster_card_test
-TESTS += tests/unit/cluster_card_test
+check_PROGRAMS += tests/unit/cluster_card_test tests/unit/cluster_options_test
+TESTS += tests/unit/cluster_card_test tests/unit/cluster_options_test
 endif
 tests_unit_libcluster_card_test_a_SOURCES = tests/unit/cluster_card_case.c tests/unit/cluster_card_case.h \
 	tests/unit/nat_host.c tests/unit/nat_host.h tests/unit/descriptors.h tests/unit/iovec_copy.h \
@@ -87,3 +110,6 @@ endif
 tests_unit_cluster_conversation_test_SOURCES = tests/unit/cluster_conversation_test.c
 tests_unit_cluster_conversation_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_conversation_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_options_test_SOURCES = tests/unit/cluster_options_test.c
+tests_unit_cluster_options_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_options_test_LDADD = $(CLUSTER_CARD_WITH)

@@ -34,8 +34,9 @@ struct member_operations {
 
 /*
  * Makes the folder where it is missing, starts a guardian, joins. `hello` is copied; its header is filled here. 0, or
- * -errno with a line in `cause`: refused (with both names), or nobody answered. *out is to be freed after an error,
- * too.
+ * -errno with a line in `cause`: refused (with both names), or nobody answered. -ENOENT with an empty one: the machine
+ * has no shared folder, of which shared_path() has said why, unless it is a mere check. *out is to be freed after an
+ * error, too.
  */
 int member_open(const struct capsa_host *host, struct capsa_device *dev, const char *cluster,
                 const struct protocol_hello *hello, const struct member_operations *operations, void *ctx,

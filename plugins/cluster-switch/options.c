@@ -45,7 +45,6 @@ enum key {
 #define SUBNET_BITS_MAX 30u /* network, gateway, one machine, broadcast */
 #define SUBNET6_BITS 64u    /* what SLAAC wants (RFC 4862) */
 #define RATE_MIN 1024u
-#define RATE_MAX (INT64_C(1) << 40)
 
 const struct capsa_key cluster_switch_keys[] = {
 	[KEY_CLUSTER] = { .name = "cluster",
@@ -82,9 +81,10 @@ const struct capsa_key cluster_switch_keys[] = {
 	                        "does" },
 	[KEY_RATE] = { .name = "rate",
 	               .type = CAPSA_TYPE_SIZE,
-	               .min = RATE_MIN,
-	               .max = RATE_MAX,
-	               .help = "bytes a second that the guest may send, as in \"10M\" (without it: no limit)" },
+	               .default_text = "0",
+	               .min = 0,
+	               .max = INT64_C(1) << 40,
+	               .help = "bytes a second that the guest may send, as in \"10M\"; 0: no limit" },
 	[KEY_PEERS] = { .name = "peers",
 	                .type = CAPSA_TYPE_LIST,
 	                .flags = CAPSA_KEY_LIVE,
@@ -306,9 +306,10 @@ int cluster_options_read(struct cluster_options *options, const struct capsa_val
 		return refuse(&cause, "%zu values for %u keys", n, (unsigned)N_KEYS);
 	*options = (struct cluster_options){
 		.nat = values[KEY_NAT].boolean,
-		.port = { .any_source = values[KEY_SPOOF].boolean,
-		          .rate = is_given(&values[KEY_RATE]) ? (uint64_t)values[KEY_RATE].integer : 0 },
+		.port = { .any_source = values[KEY_SPOOF].boolean, .rate = (uint64_t)values[KEY_RATE].integer },
 	};
+	if (options->port.rate && options->port.rate < RATE_MIN)
+		return refuse(&cause, "rate is too low; \"1K\" to \"1T\" a second are possible, 0: no limit");
 	rc = read_cluster(&cause, &values[KEY_CLUSTER], options);
 	rc = rc ? rc : read_gateway(&cause, values, &options->gateway);
 	rc = rc ? rc : read_subnet(&cause, &values[KEY_SUBNET], options);

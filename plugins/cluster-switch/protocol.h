@@ -6,7 +6,7 @@
  *   member                         switch
  *   HELLO (who, what it wants) ─►
  *                              ◄─  REFUSED (why, one line), and the end; or
- *                              ◄─  WELCOME (its address) + memfd, pipe to be written that wakes the switch, pipe to be read
+ *                              ◄─  WELCOME (its address) + memfd, and its end of what both wake each other by (ring.h)
  *                              ◄─  MEMBERS (who is there), now and whenever that changes
  *   CHANGE (peers, rate)       ─►
  *   GUARDIAN (nothing) + leash ─►  forks one for it (guardian.h), if its own was killed
@@ -31,6 +31,7 @@
 
 #define PROTOCOL_VERSION 1u
 #define PROTOCOL_MESSAGE_MAX (64u << 10)
+#define PROTOCOL_WELCOME_FDS 2u  /* descriptors that go with it */
 #define PROTOCOL_UPLINK_MAX 511u /* bytes of `uplink` */
 
 enum protocol_type {
@@ -88,6 +89,8 @@ struct protocol_change {
 	struct bridge_port_options port; /* its peers, has_peers and rate; the rest is not looked at */
 };
 
+/* Whether `len` bytes are a message of this type and our version, `size` bytes long: enough for SHOW and GUARDIAN. */
+_Bool protocol_is(const void *message, size_t len, enum protocol_type type, size_t size);
 /* Whether `len` bytes are a whole message of this type and version, with texts that end and numbers that may be. */
 _Bool protocol_hello_is_valid(const void *message, size_t len);
 _Bool protocol_refused_is_valid(const void *message, size_t len);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,7 +61,7 @@ struct direction {
 struct ring {
 	void *memory;
 	struct direction out, in;
-	int wake_me, wake_peer;
+	int wake;
 	bool broken;
 };
 
@@ -80,7 +81,7 @@ int ring_memory_new(int *memfd)
 	return 0;
 }
 
-int ring_new(enum ring_side side, int memfd, int wake_me, int wake_peer, struct ring **out)
+int ring_new(enum ring_side side, int memfd, int wake, struct ring **out)
 {
 	const int seals = fcntl(memfd, F_GET_SEALS);
 	struct direction *first, *second;
@@ -101,8 +102,9 @@ int ring_new(enum ring_side side, int memfd, int wake_me, int wake_peer, struct 
 		free(ring);
 		return rc;
 	}
-	ring->wake_me = wake_me;
-	ring->wake_peer = wake_peer;
+	/* A guardian that the switch forks has no part of it (guardian.h). */
+	(void)madvise(ring->memory, MEMORY_SIZE, MADV_DONTFORK);
+	ring->wake = wake;
 	first = side == RING_MEMBER ? &ring->out : &ring->in;
 	second = side == RING_MEMBER ? &ring->in : &ring->out;
 	data = (unsigned char *)ring->memory + LINES_SIZE;
@@ -119,26 +121,26 @@ void ring_free(struct ring *ring)
 	if (!ring)
 		return;
 	munmap(ring->memory, MEMORY_SIZE);
-	close(ring->wake_me);
-	close(ring->wake_peer);
+	close(ring->wake);
 	free(ring);
 }
 
 int ring_wake_fd(const struct ring *ring)
 {
-	return ring->wake_me;
+	return ring->wake;
 }
 
-void ring_wake_clear(struct ring *ring)
+bool ring_wake_clear(struct ring *ring)
 {
 	char wakes[512];
 
-	(void)!read(ring->wake_me, wakes, sizeof wakes); /* EAGAIN: nobody has */
+	return recv(ring->wake, wakes, sizeof wakes, MSG_DONTWAIT) != 0;
 }
 
 static void wake(const struct ring *ring)
 {
-	(void)!write(ring->wake_peer, "", 1); /* EAGAIN: it has been woken often enough */
+	/* EAGAIN: it has been woken often enough; EPIPE: there is nobody. */
+	(void)!send(ring->wake, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void set_broken(struct ring *ring)

@@ -10,10 +10,10 @@
  * makes the ring broken (-EPROTO) for good; nothing else that the other side writes has a meaning.
  *
  * Wake-ups as with EVENT_IDX: who finds nothing to do says so in its line, looks once more (a full barrier between),
- * and sleeps on its pipe; the other one looks behind each publishing, and writes into that only where somebody sleeps.
- * One pipe a side, for "there are frames" and for "there is room". Pipes, as an eventfd would be one open file of both
- * sides: who took O_NONBLOCK from it and filled it could hold up the other one. Of a pipe each side has only its own
- * end.
+ * and sleeps on its end of a socketpair; the other one looks behind each publishing, and sends a byte only where
+ * somebody sleeps. One for "there are frames" and for "there is room". Not an eventfd, which would be one open file of
+ * both sides: who took O_NONBLOCK from it and filled it could hold up the other one. A send can say itself that it does
+ * not wait.
  *
  * What a frame's pieces hold may change at any time: copy what you check, use the copy.
  *
@@ -40,15 +40,15 @@ struct ring;
 int ring_memory_new(int *memfd);
 
 /*
- * One side of it. Maps `memfd` (which may be closed afterwards), after checking its size and seals; takes `wake_me`,
- * the end to be read of its pipe, and `wake_peer`, the end to be written of the other side's, both non-blocking, over
- * where it returns 0. -EPROTO: no such memory; -errno.
+ * One side of it. Maps `memfd` (which may be closed afterwards), after checking its size and seals; takes `wake`, its
+ * end of a socketpair (SOCK_STREAM), over where it returns 0. -EPROTO: no such memory; -errno.
  */
-int ring_new(enum ring_side side, int memfd, int wake_me, int wake_peer, struct ring **out);
+int ring_new(enum ring_side side, int memfd, int wake, struct ring **out);
 void ring_free(struct ring *ring); /* NULL is fine */
 /* Readable when the other side has woken us: ring_wake_clear(), then look at both directions. */
 int ring_wake_fd(const struct ring *ring);
-void ring_wake_clear(struct ring *ring);
+/* False: the other side has closed its end, and the descriptor stays readable. */
+bool ring_wake_clear(struct ring *ring);
 
 /* ---- frames that we produce ---- */
 

@@ -18,7 +18,9 @@
 
 /*
  * Serves until there is no member any more: the first one is waited for as long as `leash`, its end of a guardian's
- * leash, is open. All descriptors are borrowed. Returns 0, or -errno where it could not begin.
+ * leash, is open. `leash` is taken over, and closed then: a member sees by it that its guardian has ended, which it
+ * must not be the switch to hide. `dirfd` is borrowed. Returns 0, or -errno where it could not begin; that is in
+ * CLUSTER_LOG.
  */
 int serve_run(int dirfd, const char *cluster, int leash);
 

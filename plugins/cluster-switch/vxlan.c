@@ -5,7 +5,9 @@
  * THEORY OF OPERATION, of what goes out. A frame may change until it has been copied, so it is copied, behind others of
  * the batch, into `copies`; what it is cut into lies there as well, and only headers are written anew. Each packet
  * becomes a message a peer, all with the same bytes; sendmmsg(2) takes them when the batch ends, or there is no room
- * for more.
+ * for more. Messages in a row that go the same way and are of one size, as those of a TCP frame are, are given to the
+ * kernel as one that it cuts again (UDP_SEGMENT), at the end of its way or in the card. Where it does not want that,
+ * each goes alone.
  *
  * TCP is cut so that its packets fit the path to the peers, although members have the MTU of an Ethernet without a
  * tunnel in it. What cannot be cut is sent as it is, and IP makes fragments of it, as the kernel's device has it by
@@ -46,11 +48,29 @@
 #define DATAGRAM_MAX4 65507u /* UDP's payload in one IP packet */
 #define DATAGRAM_MAX6 65527u
 #define MTU_DEFAULT 1500
+#define SEGMENTS_MAX 64u /* of UDP_SEGMENT, in any kernel */
+#define CONTROL CMSG_SPACE(sizeof(uint16_t))
 
-/* A packet on its way: the tunnel's header with the packet's own headers behind it, and the rest where it lies. */
+/* The tunnel's header with the packet's own headers behind it, and the rest where it lies. */
+#define OUTGOING_PIECES 2u
 struct outgoing {
 	unsigned char head[VXLAN_HEADER + PACKET_HEAD];
-	struct iovec iov[2];
+};
+
+/* A packet to a peer. */
+struct message {
+	struct iovec *iov; /* OUTGOING_PIECES */
+	size_t len;
+	unsigned peer, socket;
+};
+
+/* What the kernel is given as one: `n` messages from `first` on. */
+struct run {
+	unsigned first, n;
+	union {
+		struct cmsghdr align;
+		char bytes[CONTROL];
+	} control;
 };
 
 struct peer {
@@ -84,10 +104,12 @@ struct vxlan {
 	unsigned char *copies;
 	size_t copied;
 	struct outgoing *outgoing; /* MESSAGES */
+	struct iovec iov[MESSAGES * OUTGOING_PIECES];
 	unsigned n_outgoing;
-	struct mmsghdr messages[MESSAGES];
-	unsigned char sockets[MESSAGES]; /* that they go out of */
+	struct message messages[MESSAGES];
 	unsigned n_messages;
+	struct run runs[MESSAGES];
+	struct mmsghdr out[MESSAGES]; /* one a run */
 
 	/* In. */
 	unsigned char *received; /* RECEIVE_BATCH times RECEIVE_SIZE */
@@ -106,31 +128,93 @@ static uint64_t now_ms(void)
 
 /* ---- out ---- */
 
-/* Of messages of one socket. Returns how many have been dealt with: sent, or counted as lost. */
-static unsigned transmit_some(struct vxlan *vxlan, unsigned first, unsigned n)
+/* How many messages from `first` on the kernel may take as one: only the last may be shorter. */
+static unsigned run_length(const struct vxlan *vxlan, unsigned first)
 {
-	int sent = sendmmsg(vxlan->fds[vxlan->sockets[first]], vxlan->messages + first, n, MSG_DONTWAIT);
+	const struct message *m = &vxlan->messages[first];
+	size_t total = m->len;
+	unsigned n = 1;
+
+	if (m->len > vxlan->fits + VXLAN_HEADER)
+		return 1;
+	while (first + n < vxlan->n_messages && n < SEGMENTS_MAX && m[n - 1].len == m->len) {
+		const struct message *next = m + n;
+
+		total += next->len;
+		if (next->len > m->len || total > DATAGRAM_MAX4 || next->peer != m->peer || next->socket != m->socket ||
+		    next->iov != m->iov + n * OUTGOING_PIECES)
+			break;
+		n++;
+	}
+	return n;
+}
+
+static void put_run(struct vxlan *vxlan, struct run *run, struct msghdr *out)
+{
+	const struct message *m = &vxlan->messages[run->first];
+	const uint16_t size = (uint16_t)m->len;
+	struct cmsghdr *c;
+
+	*out = (struct msghdr){ .msg_name = &vxlan->peers[m->peer].address,
+		                .msg_namelen = vxlan->peers[m->peer].len,
+		                .msg_iov = m->iov,
+		                .msg_iovlen = run->n * OUTGOING_PIECES };
+	if (run->n == 1)
+		return;
+	out->msg_control = &run->control;
+	out->msg_controllen = sizeof run->control.bytes;
+	c = CMSG_FIRSTHDR(out);
+	c->cmsg_level = SOL_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof size);
+	memcpy(CMSG_DATA(c), &size, sizeof size);
+}
+
+/* Cuts messages into runs from the first on, as long as they go out of one socket. Returns how many messages. */
+static unsigned put_runs(struct vxlan *vxlan, unsigned first, unsigned longest, unsigned *n_runs)
+{
+	unsigned at = first;
+
+	*n_runs = 0;
+	while (at < vxlan->n_messages && vxlan->messages[at].socket == vxlan->messages[first].socket) {
+		struct run *run = &vxlan->runs[*n_runs];
+
+		run->first = at;
+		run->n = run_length(vxlan, at);
+		if (run->n > longest)
+			run->n = longest;
+		put_run(vxlan, run, &vxlan->out[*n_runs].msg_hdr);
+		at += run->n;
+		++*n_runs;
+	}
+	return at - first;
+}
+
+/* Returns how many messages from `first` on have been dealt with: sent, or counted as lost. */
+static unsigned transmit_some(struct vxlan *vxlan, unsigned first, unsigned longest)
+{
+	unsigned n_runs, n = put_runs(vxlan, first, longest, &n_runs);
+	int sent = sendmmsg(vxlan->fds[vxlan->messages[first].socket], vxlan->out, n_runs, MSG_DONTWAIT);
 
 	if (sent > 0) {
-		vxlan->counters.sent += (unsigned)sent;
-		return (unsigned)sent;
+		n = vxlan->runs[sent - 1].first + vxlan->runs[sent - 1].n - first;
+		vxlan->counters.sent += n;
+		return n;
 	}
 	/* A socket that is full is full for all of them; any other error is the first one's own. */
-	if (errno != EAGAIN && errno != ENOBUFS)
-		n = 1;
+	if (errno != EAGAIN && errno != ENOBUFS) {
+		n = vxlan->runs[0].n;
+		if (n > 1)
+			return transmit_some(vxlan, first, 1);
+	}
 	vxlan->counters.send_failed += n;
 	return n;
 }
 
 static void transmit(struct vxlan *vxlan)
 {
-	for (unsigned i = 0; i < vxlan->n_messages;) {
-		unsigned n = 1;
-
-		while (i + n < vxlan->n_messages && vxlan->sockets[i + n] == vxlan->sockets[i])
-			n++;
-		i += transmit_some(vxlan, i, n);
-	}
+	for (unsigned i = 0; i < vxlan->n_messages;)
+		i += transmit_some(vxlan, i, SEGMENTS_MAX);
 	vxlan->n_messages = vxlan->n_outgoing = 0;
 }
 
@@ -158,23 +242,22 @@ static int put_packet(void *ctx, const struct virtio_net_hdr_v1 *header, const s
 	struct vxlan *vxlan = ctx;
 	const size_t head = iov[0].iov_len <= PACKET_HEAD ? iov[0].iov_len : 0;
 	struct outgoing *out;
+	struct iovec *out_iov;
 
 	(void)header;
 	if (vxlan->n_messages + (vxlan->last - vxlan->first) > MESSAGES)
 		transmit(vxlan);
-	out = &vxlan->outgoing[vxlan->n_outgoing++];
+	out = &vxlan->outgoing[vxlan->n_outgoing];
+	out_iov = &vxlan->iov[vxlan->n_outgoing++ * OUTGOING_PIECES];
 	put_header(vxlan, out->head);
 	memcpy(out->head + VXLAN_HEADER, iov[0].iov_base, head);
-	out->iov[0] = (struct iovec){ out->head, VXLAN_HEADER + head };
-	out->iov[1] = head == 0 ? iov[0] : n > 1 ? iov[1] : (struct iovec){ NULL, 0 };
-	for (unsigned i = vxlan->first; i < vxlan->last; i++) {
-		vxlan->sockets[vxlan->n_messages] = (unsigned char)vxlan->socket;
-		vxlan->messages[vxlan->n_messages++].msg_hdr =
-			(struct msghdr){ .msg_name = &vxlan->peers[i].address,
-			                 .msg_namelen = vxlan->peers[i].len,
-			                 .msg_iov = out->iov,
-			                 .msg_iovlen = out->iov[1].iov_len ? 2 : 1 };
-	}
+	out_iov[0] = (struct iovec){ out->head, VXLAN_HEADER + head };
+	out_iov[1] = head == 0 ? iov[0] : n > 1 ? iov[1] : (struct iovec){ NULL, 0 };
+	for (unsigned i = vxlan->first; i < vxlan->last; i++)
+		vxlan->messages[vxlan->n_messages++] = (struct message){ .iov = out_iov,
+			                                                 .len = out_iov[0].iov_len + out_iov[1].iov_len,
+			                                                 .peer = i,
+			                                                 .socket = vxlan->socket };
 	return 0;
 }
 
@@ -278,7 +361,7 @@ static void take_datagram(struct vxlan *vxlan, int peer, unsigned char *bytes, s
 		vxlan->counters.foreign++;
 		return;
 	}
-	if (len < VXLAN_HEADER + ETH_HLEN || !is_ours(vxlan, bytes)) {
+	if (len < VXLAN_HEADER || !is_ours(vxlan, bytes)) {
 		vxlan->counters.malformed++;
 		return;
 	}
@@ -379,6 +462,7 @@ static int set_receiving(int fd, bool receives)
 	set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
 	set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
 	set_option(fd, SOL_UDP, UDP_GRO, 1);
+	set_option(fd, SOL_UDP, UDP_NO_CHECK6_RX, 1); /* "MUST be accepted" (RFC 7348, 5) */
 	return 0;
 }
 

@@ -5,6 +5,7 @@ EXTRA_DIST += tests/fuzz/README.md
 FUZZ_DRIVER = tests/fuzz/fuzz-driver.c tests/fuzz/fuzz.h
 FUZZ_PACKETS = tests/fuzz/packets.c tests/fuzz/packets.h
 FUZZ_TESTS = \
+	tests/fuzz/bridge_fuzz \
 	tests/fuzz/dhcp_fuzz \
 	tests/fuzz/dhcp6_fuzz \
 	tests/fuzz/neighbour_fuzz \
@@ -16,6 +17,8 @@ endif
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
+tests_fuzz_bridge_fuzz_SOURCES = tests/fuzz/bridge_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
+tests_fuzz_bridge_fuzz_LDADD = plugins/cluster-switch/libcluster.la
 tests_fuzz_dhcp_fuzz_SOURCES = tests/fuzz/dhcp_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
 tests_fuzz_dhcp_fuzz_LDADD = plugins/net/libnet.la
 tests_fuzz_dhcp6_fuzz_SOURCES = tests/fuzz/dhcp6_fuzz.c $(FUZZ_DRIVER) $(FUZZ_PACKETS)
@@ -35,6 +38,7 @@ tests_fuzz_frame_fuzz_CFLAGS = $(UNIT_CFLAGS)
 tests_fuzz_frame_fuzz_LDADD = $(NET_NAT_TEST_WITH)
 
 EXTRA_PROGRAMS += \
+	tests/fuzz/bridge_libfuzzer \
 	tests/fuzz/dhcp_libfuzzer \
 	tests/fuzz/dhcp6_libfuzzer \
 	tests/fuzz/dns_libfuzzer \
@@ -43,6 +47,9 @@ EXTRA_PROGRAMS += \
 	tests/fuzz/packet_libfuzzer \
 	tests/fuzz/segment_libfuzzer
 LIBFUZZER = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_bridge_libfuzzer_SOURCES = tests/fuzz/bridge_fuzz.c $(FUZZ_PACKETS)
+tests_fuzz_bridge_libfuzzer_LDFLAGS = $(LIBFUZZER)
+tests_fuzz_bridge_libfuzzer_LDADD = plugins/cluster-switch/libcluster.la
 tests_fuzz_dhcp_libfuzzer_SOURCES = tests/fuzz/dhcp_fuzz.c $(FUZZ_PACKETS)
 tests_fuzz_dhcp_libfuzzer_LDFLAGS = $(LIBFUZZER)
 tests_fuzz_dhcp_libfuzzer_LDADD = plugins/net/libnet.la

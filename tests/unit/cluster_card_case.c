@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "plugins/net/checksum.h"
@@ -43,13 +44,12 @@ static struct in6_addr address(const char *text)
 
 static void make_rings(struct card_case *c)
 {
-	int memfd, to_member[2], to_far[2];
+	int memfd, ends[2];
 
 	assert_int_equal(ring_memory_new(&memfd), 0);
-	assert_int_equal(pipe2(to_member, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(pipe2(to_far, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(ring_new(RING_MEMBER, memfd, to_member[0], to_far[1], &member.ring), 0);
-	assert_int_equal(ring_new(RING_SWITCH, memfd, to_far[0], to_member[1], &c->far), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(ring_new(RING_MEMBER, memfd, ends[0], &member.ring), 0);
+	assert_int_equal(ring_new(RING_SWITCH, memfd, ends[1], &c->far), 0);
 	c->memory = mmap(NULL, RINGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	assert_ptr_not_equal(c->memory, MAP_FAILED);
 	close(memfd);
@@ -96,6 +96,10 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 	*out = NULL;
 	c->hello = *hello;
 	c->card = ctx;
+	if (c->has_no_folder) {
+		host->error(dev, "the run-time folder is another user's");
+		return -ENOENT;
+	}
 	if (c->refusal) {
 		snprintf(cause, size, "cluster \"%s\": %s", cluster, c->refusal);
 		return -EEXIST;
@@ -214,20 +218,17 @@ static void memory_free(void *ctx, struct host_buffer *buffer)
 
 int case_try(struct card_case *c, const char *options)
 {
-	const char *refusal = c->refusal;
 	char text[1024];
 
-	memset(c, 0, sizeof *c);
-	c->refusal = refusal;
+	*c = (struct card_case){ .refusal = c->refusal, .cluster = c->cluster, .has_no_folder = c->has_no_folder };
 	current = c;
 	c->descriptors = open_descriptors();
-	snprintf(text, sizeof text, "cluster = \"lab\"; %s", options);
+	snprintf(text, sizeof text, "cluster = \"%s\"; %s", c->cluster ? c->cluster : "lab", options);
 	return nat_host_try(&c->host, text);
 }
 
 void case_begin(struct card_case *c, const char *options, uint64_t features)
 {
-	c->refusal = NULL;
 	if (case_try(c, options) < 0)
 		fail_msg("%s", c->host.error);
 	c->features = c->host.setup.features & features;

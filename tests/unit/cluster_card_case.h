@@ -42,7 +42,11 @@ struct card_case {
 	struct protocol_hello hello;
 	struct bridge_port_options changed;
 	unsigned n_changes;
+
+	/* Set by the test before case_try(), where not NULL. */
 	const char *refusal; /* what member_open() fails with */
+	const char *cluster; /* the cluster's name in place of "lab" */
+	bool has_no_folder;  /* member_open() finds none, of which shared_path() has said why */
 };
 
 struct case_frame {
@@ -52,7 +56,7 @@ struct case_frame {
 	unsigned pair;
 };
 
-/* cluster = "lab" and `options`; nothing of the machine runs yet. 0, or -1 with c->host.error; case_end() either way.
+/* `cluster` and `options`; nothing of the machine runs yet. 0, or -1 with c->host.error; case_end() either way.
  */
 int case_try(struct card_case *c, const char *options);
 /* The same, and the machine runs, with those of the offered features that are in `features`. */

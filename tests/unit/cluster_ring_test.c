@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,14 +34,13 @@ struct pair {
 static int make_pair(void **state)
 {
 	struct pair *p = calloc(1, sizeof *p);
-	int memfd, to_member[2], to_other[2];
+	int memfd, ends[2];
 
 	assert_non_null(p);
 	assert_int_equal(ring_memory_new(&memfd), 0);
-	assert_int_equal(pipe2(to_member, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(pipe2(to_other, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(ring_new(RING_MEMBER, memfd, to_member[0], to_other[1], &p->member), 0);
-	assert_int_equal(ring_new(RING_SWITCH, memfd, to_other[0], to_member[1], &p->other), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(ring_new(RING_MEMBER, memfd, ends[0], &p->member), 0);
+	assert_int_equal(ring_new(RING_SWITCH, memfd, ends[1], &p->other), 0);
 	p->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	assert_ptr_not_equal(p->memory, MAP_FAILED);
 	close(memfd);
@@ -111,7 +111,7 @@ static bool is_readable(const struct ring *ring)
 static int wakes(struct ring *ring)
 {
 	char bytes[1024];
-	const ssize_t n = read(ring_wake_fd(ring), bytes, sizeof bytes);
+	const ssize_t n = recv(ring_wake_fd(ring), bytes, sizeof bytes, MSG_DONTWAIT);
 
 	return n < 0 ? 0 : (int)n;
 }
@@ -295,7 +295,7 @@ static void sleep_on(struct stream *s)
 
 	assert_int_equal(poll(&p, 1, 60000), 1); /* else a wake-up was lost */
 	s->wakes++;
-	ring_wake_clear(s->ring);
+	assert_true(ring_wake_clear(s->ring));
 }
 
 static void *produce(void *ctx)
@@ -349,6 +349,19 @@ static void no_wake_up_is_lost_among_a_million_small_frames(void **state)
 static void no_wake_up_is_lost_where_the_ring_is_full_most_of_the_time(void **state)
 {
 	stream(*state, 6000, RING_FRAME_MAX);
+}
+
+static void the_end_of_the_other_side_is_told(void **state)
+{
+	struct pair *p = *state;
+
+	assert_true(ring_wake_clear(p->member)); /* nobody has woken us */
+	ring_free(p->other);
+	p->other = NULL;
+	assert_false(ring_wake_clear(p->member));
+	assert_int_equal(put(p->member, 1, 10), 0);
+	memset(p->memory + WAITS, 1, 4);
+	ring_publish(p->member); /* no SIGPIPE */
 }
 
 /* ---- a peer that lies ---- */
@@ -474,7 +487,7 @@ static void flags_of_any_value_cost_wake_ups_only(void **state)
 		assert_int_equal(put(p->member, i, 40), 0);
 		ring_publish(p->member);
 		take(p->other, i, 40);
-		ring_release(p->other); /* its pipe is full after a while: nobody is held up */
+		ring_release(p->other); /* its socket is full after a while: nobody is held up */
 	}
 }
 
@@ -487,7 +500,7 @@ static int with_seals(off_t size, int seals)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, size), 0);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
-	rc = ring_new(RING_MEMBER, fd, -1, -1, &ring);
+	rc = ring_new(RING_MEMBER, fd, -1, &ring);
 	close(fd);
 	ring_free(ring);
 	return rc;
@@ -508,8 +521,8 @@ static void memory_that_could_shrink_is_refused(void **state)
 	assert_int_equal(with_seals(MEMORY - 1, seals), -EPROTO);
 	assert_int_equal(with_seals(MEMORY + 4096, seals), -EPROTO);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(ring_new(RING_MEMBER, ends[0], -1, -1, &ring), -EPROTO);
-	assert_int_equal(ring_new(RING_MEMBER, -1, -1, -1, &ring), -EPROTO);
+	assert_int_equal(ring_new(RING_MEMBER, ends[0], -1, &ring), -EPROTO);
+	assert_int_equal(ring_new(RING_MEMBER, -1, -1, &ring), -EPROTO);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -529,6 +542,7 @@ int main(void)
 		WITH_PAIR(waiting_for_room_shows_what_was_committed),
 		WITH_PAIR(no_wake_up_is_lost_among_a_million_small_frames),
 		WITH_PAIR(no_wake_up_is_lost_where_the_ring_is_full_most_of_the_time),
+		WITH_PAIR(the_end_of_the_other_side_is_told),
 		WITH_PAIR(a_head_that_cannot_be_breaks_the_ring),
 		WITH_PAIR(a_head_that_goes_back_breaks_the_ring),
 		WITH_PAIR(a_tail_that_cannot_be_breaks_the_ring),

@@ -466,7 +466,7 @@ static void what_members_left_undone_is_done_before_it_leaves(void **state)
 	static unsigned char frame[NIC_FRAME_MAX], got[NIC_FRAME_MAX];
 	struct world *w = *state;
 	struct virtio_net_hdr_v1 header;
-	size_t len, done = 0;
+	size_t len, done;
 
 	len = make_tcp(frame, everybody, 100, 4000, &header);
 	member_says(w, 0, &header, frame, len);
@@ -474,21 +474,59 @@ static void what_members_left_undone_is_done_before_it_leaves(void **state)
 	len = host_gets(w, PEER_A, got, sizeof got, NULL);
 	assert_int_equal(whole_tcp(got, len), 100);
 
-	len = make_tcp(frame, everybody, 60000, 4000, &header);
-	header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-	header.gso_size = 1448;
-	member_says(w, 0, &header, frame, len);
-	bridge_flush(w->bridge);
-	while ((len = host_gets(w, PEER_A, got, sizeof got, NULL)) > 0) {
-		const size_t payload = whole_tcp(got, len);
+	for (unsigned round = 0; round < 2; round++) {
+		len = make_tcp(frame, round ? remote_mac : everybody, 60000, 4000, &header);
+		header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		header.gso_size = 1448;
+		member_says(w, 0, &header, frame, len);
+		bridge_flush(w->bridge);
+		for (done = 0; (len = host_gets(w, PEER_A, got, sizeof got, NULL)) > 0;) {
+			const size_t payload = whole_tcp(got, len);
 
-		assert_true(payload == 1448 || done + payload == 60000);
-		for (size_t i = 0; i < payload; i++)
-			assert_true(got[8 + 54 + i] == (unsigned char)((done + i) * 13));
-		done += payload;
+			assert_true(payload == 1448 || done + payload == 60000);
+			for (size_t i = 0; i < payload; i++)
+				assert_true(got[8 + 54 + i] == (unsigned char)((done + i) * 13));
+			done += payload;
+		}
+		assert_int_equal(done, 60000);
+		/* The second time it is known where it goes, and the kernel is given all in one. */
+		host_says(w, PEER_A, everybody, remote_mac);
 	}
-	assert_int_equal(done, 60000);
+	assert_int_equal(vxlan_counters(w->vxlan)->sent, 2 + 2 * 42 + 42);
 	assert_int_equal(vxlan_counters(w->vxlan)->send_failed, 0);
+}
+
+/* Lengths that go together in one call of the kernel's, and such that do not. */
+static void frames_to_one_peer_are_those_that_were_sent_whatever_their_lengths(void **state)
+{
+	static const size_t lengths[] = {
+		100, 100, 100, 60, 60, 100, 14, 14, 1514, 1514, 1514, 1000, 1514, 9000, 9000
+	};
+	static unsigned char frame[NIC_FRAME_MAX], got[NIC_FRAME_MAX];
+	struct world *w = *state;
+	const unsigned n = 10 * COUNT(lengths);
+
+	host_says(w, PEER_B, everybody, remote_mac);
+	for (unsigned i = 0; i < n + 200; i++) {
+		const size_t len = i < n ? lengths[i % COUNT(lengths)] : 200;
+
+		make_frame(frame, remote_mac, member_macs[0], len);
+		if (len > 20)
+			frame[20] = (unsigned char)i;
+		member_says(w, 0, NULL, frame, len);
+	}
+	bridge_flush(w->bridge);
+	for (unsigned i = 0; i < n + 200; i++) {
+		const size_t len = i < n ? lengths[i % COUNT(lengths)] : 200;
+
+		assert_int_equal(host_gets(w, PEER_B, got, sizeof got, NULL), 8 + len);
+		make_frame(frame, remote_mac, member_macs[0], len);
+		if (len > 20)
+			frame[20] = (unsigned char)i;
+		assert_memory_equal(got + 8, frame, len);
+	}
+	assert_int_equal(host_gets(w, PEER_A, got, sizeof got, NULL), 0);
+	assert_int_equal(vxlan_counters(w->vxlan)->sent, n + 200);
 }
 
 static void what_no_datagram_has_room_for_is_counted(void **state)
@@ -690,6 +728,7 @@ int main(void)
 		WORLD(members_talk_to_each_other_without_the_tunnel),
 		WORLD(a_long_batch_arrives_whole_and_in_order),
 		WORLD(what_members_left_undone_is_done_before_it_leaves),
+		WORLD(frames_to_one_peer_are_those_that_were_sent_whatever_their_lengths),
 		WORLD(what_no_datagram_has_room_for_is_counted),
 		WORLD(a_flow_has_one_source_port_and_flows_have_several),
 		WORLD(a_peers_frame_reaches_members_and_no_other_peer),
