@@ -101,6 +101,18 @@ tests_unit_libcluster_card_test_a_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_card_test_SOURCES = tests/unit/cluster_card_test.c
 tests_unit_cluster_card_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_card_test_LDADD = $(CLUSTER_CARD_WITH)
+tests_unit_cluster_options_test_SOURCES = tests/unit/cluster_options_test.c
+tests_unit_cluster_options_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_options_test_LDADD = $(CLUSTER_CARD_WITH)
+
+# The gateway behind it.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_gateway_test
+TESTS += tests/unit/cluster_gateway_test
+endif
+tests_unit_cluster_gateway_test_SOURCES = tests/unit/cluster_gateway_test.c
+tests_unit_cluster_gateway_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_gateway_test_LDADD = $(CLUSTER_CARD_WITH)
 
 # What a guest may begin towards others.
 if HAVE_CMOCKA
@@ -110,6 +122,3 @@ endif
 tests_unit_cluster_conversation_test_SOURCES = tests/unit/cluster_conversation_test.c
 tests_unit_cluster_conversation_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_conversation_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
-tests_unit_cluster_options_test_SOURCES = tests/unit/cluster_options_test.c
-tests_unit_cluster_options_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_cluster_options_test_LDADD = $(CLUSTER_CARD_WITH)

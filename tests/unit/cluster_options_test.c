@@ -41,6 +41,13 @@ static void what_cannot_be_is_refused_with_the_key_in_front(void **state)
 		{ "peers = ( \"vm1\", \"a b\" );", "peers: \"a b\" is no name" },
 		{ "peers = ( \"\" );", "peers: \"\" is no name" },
 		{ "uplink = \"gre:1@192.0.2.1,192.0.2.2\";", "uplink: " },
+		{ "forward = [ \"8080:80\" ];", "forward is for what is outside, and the guest has no way there" },
+		{ "dns = [ \"192.0.2.53\" ];", "add nat = true" },
+		{ "nat = true; forward = [ \"8080\" ];", "forward \"8080\"" },
+		{ "nat = true; dns = [ \"none\" ];", "dns: \"none\" is no name server" },
+		{ "search = [ \"a b\" ];", "search: \"a b\" is no domain" },
+		{ "max_flows = 0;", "max_flows" },
+		{ "policy = { rules = ( { action = \"perhaps\"; } ); };", "action" },
 	};
 
 	(void)state;
@@ -191,7 +198,11 @@ static void info_tells_who_it_is_and_who_is_there(void **state)
 	assert_string_equal(nat_host_info(&c.host),
 	                    "{\"network\":{\"mac\":\"52:54:00:12:34:56\",\"host_name\":\"db\",\"mtu\":9000,"
 	                    "\"addresses\":[\"10.0.3.11/24\",\"fd00:ca:b5b::b/64\"],"
-	                    "\"gateways\":[],\"nameservers\":[],\"search\":[]},\"link\":\"up\","
+	                    "\"gateways\":[],\"nameservers\":[\"10.0.3.1\",\"fd00:ca:b5b::1\"],"
+	                    "\"search\":[\"lab.cluster\"]},\"link\":\"up\",\"published\":[],\"names\":0,"
+	                    "\"policy\":[{\"rule\":\"ground rules\",\"flows\":0,\"bytes\":0},"
+	                    "{\"rule\":\"default allow\",\"flows\":0,\"bytes\":0}],"
+	                    "\"flow_count\":0,\"flows\":[],\"log\":[],"
 	                    "\"cluster\":{\"name\":\"lab\",\"state\":\"joined\",\"address\":\"10.0.3.11/24\","
 	                    "\"joins\":1,\"members\":["
 	                    "{\"name\":\"box\",\"address\":\"10.0.3.11\",\"address6\":\"fd00:ca:b5b::b\"},"
