@@ -4,6 +4,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/bridge.c plugins/cluster-switch/bridge.h \
 	plugins/cluster-switch/card.c plugins/cluster-switch/card.h \
 	plugins/cluster-switch/cluster.h \
+	plugins/cluster-switch/cluster-gateway.c plugins/cluster-switch/cluster-gateway.h \
 	plugins/cluster-switch/conversation.c plugins/cluster-switch/conversation.h \
 	plugins/cluster-switch/fdb.c plugins/cluster-switch/fdb.h \
 	plugins/cluster-switch/guard.c plugins/cluster-switch/guard.h \
@@ -22,7 +23,7 @@ CLUSTER_SOURCES = \
 
 noinst_LTLIBRARIES += plugins/cluster-switch/libcluster.la
 plugins_cluster_switch_libcluster_la_SOURCES = $(CLUSTER_SOURCES)
-plugins_cluster_switch_libcluster_la_LIBADD = plugins/net/libnet.la
+plugins_cluster_switch_libcluster_la_LIBADD = plugins/net-nat/libnat.la
 
 plugin_LTLIBRARIES += plugins/cluster-switch/cluster-switch.la
 plugins_cluster_switch_cluster_switch_la_SOURCES = plugins/cluster-switch/cluster-switch.c
@@ -104,6 +105,18 @@ tests_unit_libcluster_card_test_a_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_card_test_SOURCES = tests/unit/cluster_card_test.c
 tests_unit_cluster_card_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_card_test_LDADD = $(CLUSTER_CARD_WITH)
+tests_unit_cluster_options_test_SOURCES = tests/unit/cluster_options_test.c
+tests_unit_cluster_options_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_options_test_LDADD = $(CLUSTER_CARD_WITH)
+
+# The gateway behind it.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_gateway_test
+TESTS += tests/unit/cluster_gateway_test
+endif
+tests_unit_cluster_gateway_test_SOURCES = tests/unit/cluster_gateway_test.c
+tests_unit_cluster_gateway_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_gateway_test_LDADD = $(CLUSTER_CARD_WITH)
 
 # What a guest may begin towards others.
 if HAVE_CMOCKA
@@ -113,6 +126,3 @@ endif
 tests_unit_cluster_conversation_test_SOURCES = tests/unit/cluster_conversation_test.c
 tests_unit_cluster_conversation_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_conversation_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
-tests_unit_cluster_options_test_SOURCES = tests/unit/cluster_options_test.c
-tests_unit_cluster_options_test_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_cluster_options_test_LDADD = $(CLUSTER_CARD_WITH)

@@ -96,6 +96,10 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 	*out = NULL;
 	c->hello = *hello;
 	c->card = ctx;
+	if (c->has_no_folder) {
+		host->error(dev, "the run-time folder is another user's");
+		return -ENOENT;
+	}
 	if (c->refusal) {
 		snprintf(cause, size, "cluster \"%s\": %s", cluster, c->refusal);
 		return -EEXIST;
@@ -216,7 +220,7 @@ int case_try(struct card_case *c, const char *options)
 {
 	char text[1024];
 
-	*c = (struct card_case){ .refusal = c->refusal, .cluster = c->cluster };
+	*c = (struct card_case){ .refusal = c->refusal, .cluster = c->cluster, .has_no_folder = c->has_no_folder };
 	current = c;
 	c->descriptors = open_descriptors();
 	snprintf(text, sizeof text, "cluster = \"%s\"; %s", c->cluster ? c->cluster : "lab", options);

@@ -41,6 +41,13 @@ static void what_cannot_be_is_refused_with_the_key_in_front(void **state)
 		{ "peers = ( \"vm1\", \"a b\" );", "peers: \"a b\" is no name" },
 		{ "peers = ( \"\" );", "peers: \"\" is no name" },
 		{ "uplink = \"gre:1@192.0.2.1,192.0.2.2\";", "uplink: " },
+		{ "forward = [ \"8080:80\" ];", "forward is for what is outside, and the guest has no way there" },
+		{ "dns = [ \"192.0.2.53\" ];", "add nat = true" },
+		{ "nat = true; forward = [ \"8080\" ];", "forward \"8080\"" },
+		{ "nat = true; dns = [ \"none\" ];", "dns: \"none\" is no name server" },
+		{ "search = [ \"a b\" ];", "search: \"a b\" is no domain" },
+		{ "max_flows = 0;", "max_flows" },
+		{ "policy = { rules = ( { action = \"perhaps\"; } ); };", "action" },
 	};
 
 	(void)state;
@@ -145,6 +152,16 @@ static void who_is_refused_hears_why_when_the_machine_starts(void **state)
 	case_end(&c);
 }
 
+static void why_there_is_no_folder_is_not_said_in_other_words(void **state)
+{
+	struct card_case c = { .has_no_folder = true };
+
+	(void)state;
+	assert_int_equal(case_try(&c, ""), -1);
+	assert_string_equal(c.host.error, "the run-time folder is another user's");
+	case_end(&c);
+}
+
 static void peers_change_while_the_machine_runs(void **state)
 {
 	static const struct capsa_value items[] = { { .type = CAPSA_TYPE_STRING, .string = "vm3" } };
@@ -181,7 +198,11 @@ static void info_tells_who_it_is_and_who_is_there(void **state)
 	assert_string_equal(nat_host_info(&c.host),
 	                    "{\"network\":{\"mac\":\"52:54:00:12:34:56\",\"host_name\":\"db\",\"mtu\":9000,"
 	                    "\"addresses\":[\"10.0.3.11/24\",\"fd00:ca:b5b::b/64\"],"
-	                    "\"gateways\":[],\"nameservers\":[],\"search\":[]},\"link\":\"up\","
+	                    "\"gateways\":[],\"nameservers\":[\"10.0.3.1\",\"fd00:ca:b5b::1\"],"
+	                    "\"search\":[\"lab.cluster\"]},\"link\":\"up\",\"published\":[],\"names\":0,"
+	                    "\"policy\":[{\"rule\":\"ground rules\",\"flows\":0,\"bytes\":0},"
+	                    "{\"rule\":\"default allow\",\"flows\":0,\"bytes\":0}],"
+	                    "\"flow_count\":0,\"flows\":[],\"log\":[],"
 	                    "\"cluster\":{\"name\":\"lab\",\"state\":\"joined\",\"address\":\"10.0.3.11/24\","
 	                    "\"joins\":1,\"members\":["
 	                    "{\"name\":\"box\",\"address\":\"10.0.3.11\",\"address6\":\"fd00:ca:b5b::b\"},"
@@ -214,6 +235,7 @@ int main(void)
 		cmocka_unit_test(without_keys_it_asks_for_a_lease_as_the_others_have_it),
 		cmocka_unit_test(all_that_others_must_know_is_said),
 		cmocka_unit_test(who_is_refused_hears_why_when_the_machine_starts),
+		cmocka_unit_test(why_there_is_no_folder_is_not_said_in_other_words),
 		cmocka_unit_test(peers_change_while_the_machine_runs),
 		cmocka_unit_test(info_tells_who_it_is_and_who_is_there),
 		cmocka_unit_test(without_ipv6_no_such_address_is_told),
