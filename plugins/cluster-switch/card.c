@@ -55,6 +55,12 @@ static bool gateway_takes(struct card *card, const struct nic_frame *frame)
 	return card->gateway && card->gateway->takes(card->gateway_ctx, frame);
 }
 
+static void gateway_hears(struct card *card, const struct packet *packet, const struct bridge_frame *frame)
+{
+	if (card->gateway && card->gateway->heard)
+		card->gateway->heard(card->gateway_ctx, packet, frame->head, frame->head_len);
+}
+
 static void gateway_batch_end(struct card *card)
 {
 	if (card->gateway)
@@ -104,6 +110,19 @@ static void hold_transmit(struct card *card)
 	nic_hold_transmit(card->nic, true);
 }
 
+/*
+ * Bytes from `from` on. Headers as they were when the gateway looked at them: the guest may have changed its memory
+ * since then.
+ */
+static size_t copy(const struct nic_frame *frame, size_t from, const struct iovec *to)
+{
+	const size_t left = from < frame->head_len ? frame->head_len - from : 0;
+	const size_t n = left < to->iov_len ? left : to->iov_len;
+
+	memcpy(to->iov_base, frame->head + from, n);
+	return n + nic_frame_read(frame, from + n, (char *)to->iov_base + n, to->iov_len - n);
+}
+
 /* The frame into the ring. 0; 1: there is no room for another one; -errno: it is lost. */
 static int put(struct ring *ring, const struct nic_frame *frame)
 {
@@ -114,7 +133,7 @@ static int put(struct ring *ring, const struct nic_frame *frame)
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++)
-		done += nic_frame_read(frame, done, pieces[i].iov_base, pieces[i].iov_len);
+		done += copy(frame, done, &pieces[i]);
 	ring_commit(ring, &frame->header, done);
 	/* What comes next may be as long as any. */
 	return ring_reserve(ring, RING_FRAME_MAX, pieces) == -EAGAIN;
@@ -276,6 +295,7 @@ static int give_frame(struct card *card, const struct ring_frame *from)
 		counter_add(card->counters.rx_unfit, 1);
 		return 0;
 	}
+	gateway_hears(card, &packet, &frame);
 	card->pair = pair_of(card, &packet);
 	takes = takes_of(card, &frame.header);
 	if (segment_is_needed(&frame.header, frame.len, &takes))

@@ -33,8 +33,11 @@ struct card;
 
 /* Who else is behind the card: the gateway. It sends to the guest by card_nic(), as nic.h has it. */
 struct card_gateway {
-	/* Whether a frame from the guest is the gateway's, which has dealt with it then. */
+	/* Whether a frame from the guest is the gateway's, or one that it keeps from others: it has dealt with it then.
+	 */
 	bool (*takes)(void *ctx, const struct nic_frame *frame);
+	/* A frame of others that the guest is to have, taken apart; perhaps more than once. NULL: it does not care. */
+	void (*heard)(void *ctx, const struct packet *packet, const unsigned char *head, size_t head_len);
 	/* Behind a batch of frames. */
 	void (*batch_end)(void *ctx);
 	/* There is room on `pair`: as nic_operations.room. Whose turn is first changes from time to time. */

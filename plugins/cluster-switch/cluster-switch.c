@@ -14,6 +14,7 @@
 #include <linux/virtio_ids.h>
 
 #include "plugins/cluster-switch/card.h"
+#include "plugins/cluster-switch/cluster-gateway.h"
 #include "plugins/cluster-switch/member.h"
 #include "plugins/cluster-switch/options.h"
 #include "plugins/cluster-switch/protocol.h"
@@ -29,6 +30,7 @@ struct cluster_switch {
 	struct cluster_options options;
 	struct card *card;
 	struct member *member;
+	struct cluster_gateway *gateway;
 };
 
 static void *create(const struct capsa_host *host, struct capsa_device *dev)
@@ -61,11 +63,13 @@ static int make_card(struct cluster_switch *self)
 {
 	const struct cluster_options *o = &self->options;
 	const unsigned vcpus = self->host->vcpus(self->dev);
-	struct nic_options card = { .mtu = o->mtu, .pairs = o->queues, .offloads = o->offloads };
+	struct nic_options card = { .mtu = o->gateway.mtu,
+		                    .pairs = o->gateway.queues,
+		                    .offloads = o->gateway.offloads };
 
 	if (!card.pairs)
 		card.pairs = vcpus < QUEUES_DEFAULT_MAX ? vcpus : QUEUES_DEFAULT_MAX;
-	memcpy(card.mac, o->mac, ETH_ALEN);
+	memcpy(card.mac, o->gateway.mac, ETH_ALEN);
 	return card_new(self->host, self->dev, &card, &self->card);
 }
 
@@ -83,9 +87,9 @@ static bool choose_identity(struct cluster_switch *self, char *cause, size_t siz
 		return false;
 	}
 	snprintf(o->port.name, sizeof o->port.name, "%s", name);
-	if (!o->has_mac)
-		nic_mac_of(name, self->host->device_name(self->dev), o->mac);
-	memcpy(o->port.mac, o->mac, ETH_ALEN);
+	if (!o->gateway.has_mac)
+		nic_mac_of(name, self->host->device_name(self->dev), o->gateway.mac);
+	memcpy(o->port.mac, o->gateway.mac, ETH_ALEN);
 	return true;
 }
 
@@ -119,8 +123,13 @@ static int realize(void *ctx, struct capsa_setup *setup)
 
 	rc = rc ? rc : make_card(self);
 	rc = rc ? rc : join(self, cause, sizeof cause);
+	rc = rc ? rc
+	        : cluster_gateway_new(self->host, self->dev, &self->options, self->card, self->member, &self->gateway,
+	                              cause, sizeof cause);
 	if (rc) {
-		self->host->error(self->dev, "%s", cause[0] ? cause : strerror(-rc));
+		/* shared_path() has said why there is no folder (member.h). */
+		if (cause[0] || rc != -ENOENT)
+			self->host->error(self->dev, "%s", cause[0] ? cause : strerror(-rc));
 		return -1; /* destroy() frees what there is */
 	}
 	nic_realize(card_nic(self->card), setup);
@@ -132,10 +141,13 @@ static int realize(void *ctx, struct capsa_setup *setup)
 static int start(void *ctx)
 {
 	struct cluster_switch *self = ctx;
-	const int rc = member_start(self->member);
+	char cause[CAUSE_SIZE] = "";
+	int rc = member_start(self->member);
 
+	rc = rc ? rc : cluster_gateway_start(self->gateway, cause, sizeof cause);
 	if (rc) {
-		self->host->error(self->dev, "cluster \"%s\": %s", self->options.cluster, strerror(-rc));
+		self->host->error(self->dev, "cluster \"%s\": %s", self->options.cluster,
+		                  cause[0] ? cause : strerror(-rc));
 		return -1;
 	}
 	card_start(self->card);
@@ -146,7 +158,9 @@ static int activate(void *ctx, uint64_t features)
 {
 	struct cluster_switch *self = ctx;
 
-	card_activate(self->card, features, self->options.link);
+	cluster_gateway_refresh(self->gateway);
+	card_activate(self->card, features, self->options.gateway.link);
+	cluster_gateway_activate(self->gateway);
 	return 0;
 }
 
@@ -154,6 +168,7 @@ static void queue_notify(void *ctx, unsigned queue)
 {
 	struct cluster_switch *self = ctx;
 
+	cluster_gateway_refresh(self->gateway);
 	nic_queue_notify(card_nic(self->card), queue);
 }
 
@@ -161,6 +176,7 @@ static void reset(void *ctx)
 {
 	struct cluster_switch *self = ctx;
 
+	cluster_gateway_reset(self->gateway);
 	card_reset(self->card);
 }
 
@@ -176,21 +192,44 @@ static int set_peers(struct cluster_switch *self, const struct capsa_value *valu
 	return 0;
 }
 
+static int set_policy(struct cluster_switch *self, const struct capsa_value *value)
+{
+	char cause[CAUSE_SIZE] = "";
+
+	if (cluster_gateway_set_policy(self->gateway, value, cause, sizeof cause) == 0)
+		return 0;
+	self->host->error(self->dev, "%s", cause);
+	return -1;
+}
+
 static int reconfigure(void *ctx, size_t key, const struct capsa_value *value)
 {
 	struct cluster_switch *self = ctx;
+	const char *name = cluster_switch_keys[key].name;
 
-	if (strcmp(cluster_switch_keys[key].name, "peers") == 0)
+	cluster_gateway_refresh(self->gateway);
+	if (strcmp(name, "peers") == 0)
 		return set_peers(self, value);
-	self->options.link = value->boolean;
+	if (strcmp(name, "policy") == 0)
+		return set_policy(self, value);
+	self->options.gateway.link = value->boolean;
 	card_set_link(self->card, value->boolean);
+	cluster_gateway_set_link(self->gateway, value->boolean);
 	return 0;
+}
+
+static void stop(void *ctx)
+{
+	struct cluster_switch *self = ctx;
+
+	cluster_gateway_stop(self->gateway);
 }
 
 static void destroy(void *ctx)
 {
 	struct cluster_switch *self = ctx;
 
+	cluster_gateway_free(self->gateway);
 	member_free(self->member);
 	card_free(self->card);
 	free(self);
@@ -221,35 +260,6 @@ static void tell_interface(const struct cluster_switch *self, const char *key, c
 
 	snprintf(text, sizeof text, "%s/%u", net_address_text(address, alone), bits & 0xffu);
 	tell_text(self, key, text);
-}
-
-/* What DHCP tells, for an agent that sets the interface up without it (capsa-plugin.h). */
-static void tell_network(const struct cluster_switch *self)
-{
-	static const char *const empty[] = { "gateways", "nameservers", "search" };
-	const struct protocol_welcome *place = member_place(self->member);
-	const struct cluster_options *o = &self->options;
-	const unsigned char *mac = o->mac;
-	char text[3 * ETH_ALEN];
-
-	self->host->info_begin(self->dev, "network", false);
-	snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-	tell_text(self, "mac", text);
-	tell_text(self, "host_name", o->host_name ? o->host_name : o->port.name);
-	self->host->info_number(self->dev, "mtu", o->mtu);
-	tell_list(self, "addresses");
-	tell_interface(self, NULL, &place->address, place->subnet.bits - IPV4_BITS);
-	if (o->subnet6.bits && place->subnet6.bits) {
-		const struct in6_addr address6 = net_prefix_nth(&place->subnet6, place->index);
-
-		tell_interface(self, NULL, &address6, place->subnet6.bits);
-	}
-	tell_end(self);
-	for (unsigned i = 0; i < sizeof empty / sizeof empty[0]; i++) {
-		tell_list(self, empty[i]);
-		tell_end(self);
-	}
-	tell_end(self);
 }
 
 static void tell_member(const struct cluster_switch *self, const struct protocol_member *member)
@@ -285,8 +295,7 @@ static void info(void *ctx)
 {
 	const struct cluster_switch *self = ctx;
 
-	tell_network(self);
-	tell_text(self, "link", self->options.link ? "up" : "down");
+	cluster_gateway_info(self->gateway);
 	tell_cluster(self);
 }
 
@@ -306,6 +315,7 @@ static const struct capsa_plugin plugin = {
 	.activate = activate,
 	.queue_notify = queue_notify,
 	.reset = reset,
+	.stop = stop,
 	.destroy = destroy,
 	.reconfigure = reconfigure,
 	.info = info,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * options.c - see options.h. The core has checked types and limits; what is left are names, addresses and how they go
- * together.
+ * together. What is common to it and net-nat is read by ../net-nat/options.h.
  */
 #include "plugins/cluster-switch/options.h"
 
@@ -12,7 +12,6 @@
 
 #include "plugins/cluster-switch/protocol.h"
 #include "plugins/cluster-switch/vxlan.h"
-#include "plugins/net/nic.h"
 
 enum key {
 	KEY_CLUSTER,
@@ -31,6 +30,13 @@ enum key {
 	KEY_PEERS,
 	KEY_UPLINK,
 	KEY_NAT,
+	KEY_FORWARD,
+	KEY_KEEP_SOURCE,
+	KEY_DNS,
+	KEY_SEARCH,
+	KEY_HOSTS_FILE,
+	KEY_POLICY,
+	KEY_MAX_FLOWS,
 	N_KEYS,
 };
 
@@ -38,9 +44,7 @@ enum key {
 #define SUBNET_BITS_MIN 8u
 #define SUBNET_BITS_MAX 30u /* network, gateway, one machine, broadcast */
 #define SUBNET6_BITS 64u    /* what SLAAC wants (RFC 4862) */
-#define HOST_NAME_MAX_LEN 63u
 #define RATE_MIN 1024u
-#define RATE_MAX (INT64_C(1) << 40)
 
 const struct capsa_key cluster_switch_keys[] = {
 	[KEY_CLUSTER] = { .name = "cluster",
@@ -64,35 +68,12 @@ const struct capsa_key cluster_switch_keys[] = {
 	                  .type = CAPSA_TYPE_STRING,
 	                  .default_text = CLUSTER_SUBNET6,
 	                  .help = "the cluster's IPv6 network, a /64" },
-	[KEY_MAC] = { .name = "mac",
-	              .type = CAPSA_TYPE_STRING,
-	              .unique = true,
-	              .help = "the guest's hardware address, as in \"52:54:00:12:34:56\" (without it: one that "
-	                      "belongs to the machine's name)" },
-	[KEY_MTU] = { .name = "mtu",
-	              .type = CAPSA_TYPE_INT,
-	              .default_text = "1500",
-	              .min = NIC_MTU_MIN,
-	              .max = NIC_MTU_MAX,
-	              .help = "bytes of the longest packet; the same for all members" },
-	[KEY_QUEUES] = { .name = "queues",
-	                 .type = CAPSA_TYPE_INT,
-	                 .default_text = "0",
-	                 .min = 0,
-	                 .max = NIC_PAIRS_MAX,
-	                 .help = "pairs of queues; 0: one a vCPU, at most 4" },
-	[KEY_OFFLOADS] = { .name = "offloads",
-	                   .type = CAPSA_TYPE_BOOL,
-	                   .default_text = "true",
-	                   .help = "checksums and segmentation are left to others; false: for drivers that cannot" },
-	[KEY_LINK] = { .name = "link",
-	               .type = CAPSA_TYPE_BOOL,
-	               .default_text = "true",
-	               .flags = CAPSA_KEY_LIVE,
-	               .help = "the cable is in" },
-	[KEY_HOST_NAME] = { .name = "host_name",
-	                    .type = CAPSA_TYPE_STRING,
-	                    .help = "the name that DHCP gives the guest (without it: the machine's)" },
+	[KEY_MAC] = OPTIONS_KEY_MAC,
+	[KEY_MTU] = OPTIONS_KEY_MTU,
+	[KEY_QUEUES] = OPTIONS_KEY_QUEUES,
+	[KEY_OFFLOADS] = OPTIONS_KEY_OFFLOADS,
+	[KEY_LINK] = OPTIONS_KEY_LINK,
+	[KEY_HOST_NAME] = OPTIONS_KEY_HOST_NAME,
 	[KEY_SPOOF] = { .name = "spoof",
 	                .type = CAPSA_TYPE_BOOL,
 	                .default_text = "false",
@@ -100,9 +81,10 @@ const struct capsa_key cluster_switch_keys[] = {
 	                        "does" },
 	[KEY_RATE] = { .name = "rate",
 	               .type = CAPSA_TYPE_SIZE,
-	               .min = RATE_MIN,
-	               .max = RATE_MAX,
-	               .help = "bytes a second that the guest may send, as in \"10M\" (without it: no limit)" },
+	               .default_text = "0",
+	               .min = 0,
+	               .max = INT64_C(1) << 40,
+	               .help = "bytes a second that the guest may send, as in \"10M\"; 0: no limit" },
 	[KEY_PEERS] = { .name = "peers",
 	                .type = CAPSA_TYPE_LIST,
 	                .flags = CAPSA_KEY_LIVE,
@@ -115,7 +97,14 @@ const struct capsa_key cluster_switch_keys[] = {
 	[KEY_NAT] = { .name = "nat",
 	              .type = CAPSA_TYPE_BOOL,
 	              .default_text = "false",
-	              .help = "the guest reaches what is outside of the cluster" },
+	              .help = "the guest reaches what is outside of the cluster, as `policy` allows" },
+	[KEY_FORWARD] = OPTIONS_KEY_FORWARD,
+	[KEY_KEEP_SOURCE] = OPTIONS_KEY_KEEP_SOURCE,
+	[KEY_DNS] = OPTIONS_KEY_DNS,
+	[KEY_SEARCH] = OPTIONS_KEY_SEARCH,
+	[KEY_HOSTS_FILE] = OPTIONS_KEY_HOSTS_FILE,
+	[KEY_POLICY] = OPTIONS_KEY_POLICY,
+	[KEY_MAX_FLOWS] = OPTIONS_KEY_MAX_FLOWS,
 	[N_KEYS] = { .name = NULL },
 };
 
@@ -149,66 +138,6 @@ static int read_cluster(const struct cause *cause, const struct capsa_value *val
 			"cluster \"%.80s\" is no name; write letters, digits, \"_\", \".\" and \"-\", at most %u, "
 			"a letter or digit first",
 			value->string, CLUSTER_NAME_MAX);
-	return 0;
-}
-
-/* ---- the card ---- */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool take_mac(const char *text, unsigned char mac[ETH_ALEN])
-{
-	for (unsigned i = 0; i < ETH_ALEN; i++) {
-		int high = hex_digit(text[0]);
-		int low = high < 0 ? -1 : hex_digit(text[1]);
-
-		if (low < 0 || text[2] != (i + 1 < ETH_ALEN ? ':' : '\0'))
-			return false;
-		mac[i] = (unsigned char)(high << 4 | low);
-		text += 3;
-	}
-	return true;
-}
-
-static int read_mac(const struct cause *cause, const struct capsa_value *value, struct cluster_options *options)
-{
-	static const unsigned char none[ETH_ALEN];
-
-	options->has_mac = is_given(value);
-	if (!options->has_mac)
-		return 0;
-	if (!take_mac(value->string, options->mac))
-		return refuse(cause,
-		              "mac \"%.40s\" is no hardware address; write six bytes, as in \"52:54:00:12:34:56\"",
-		              value->string);
-	if (options->mac[0] & 1 || memcmp(options->mac, none, ETH_ALEN) == 0)
-		return refuse(cause, "mac \"%s\" is no address of one card; choose one whose first byte is 02 or 52",
-		              value->string);
-	return 0;
-}
-
-/* Letters, digits and hyphens between dots (RFC 1123, 2.1). */
-static int read_host_name(const struct cause *cause, const struct capsa_value *value, struct cluster_options *options)
-{
-	const char *name = is_given(value) ? value->string : NULL;
-	size_t len;
-
-	options->host_name = name;
-	if (!name)
-		return 0;
-	len = strlen(name);
-	if (len > HOST_NAME_MAX_LEN)
-		return refuse(cause, "host_name has %zu bytes; at most %u are possible", len, HOST_NAME_MAX_LEN);
-	if (!len || strchr("-.", name[0]) || strchr("-.", name[len - 1]) || strstr(name, "..") ||
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != len)
-		return refuse(cause, "host_name \"%s\" is none; use letters, digits, hyphens and dots between them",
-		              name);
 	return 0;
 }
 
@@ -329,6 +258,44 @@ static int read_uplink(const struct cause *cause, const struct capsa_value *valu
 	return vxlan_parse(value->string, &parsed, cause->text, cause->size);
 }
 
+/* What has no meaning where nothing leaves. */
+static int check_way_out(const struct cause *cause, const struct capsa_value *values)
+{
+	static const enum key out[] = { KEY_FORWARD, KEY_DNS };
+
+	for (size_t i = 0; i < sizeof out / sizeof out[0]; i++)
+		if (!values[KEY_NAT].boolean && is_given(&values[out[i]]))
+			return refuse(cause,
+			              "%s is for what is outside, and the guest has no way there; add nat = true",
+			              cluster_switch_keys[out[i]].name);
+	return 0;
+}
+
+static int read_gateway(const struct cause *cause, const struct capsa_value *values, struct options *gateway)
+{
+	const struct options_values v = {
+		.mac = &values[KEY_MAC],
+		.mtu = &values[KEY_MTU],
+		.queues = &values[KEY_QUEUES],
+		.offloads = &values[KEY_OFFLOADS],
+		.link = &values[KEY_LINK],
+		.host_name = &values[KEY_HOST_NAME],
+		.forward = &values[KEY_FORWARD],
+		.keep_source = &values[KEY_KEEP_SOURCE],
+		.dns = &values[KEY_DNS],
+		.search = &values[KEY_SEARCH],
+		.hosts_file = &values[KEY_HOSTS_FILE],
+		.policy = &values[KEY_POLICY],
+		.max_flows = &values[KEY_MAX_FLOWS],
+	};
+	int rc;
+
+	gateway->ipv6 = values[KEY_IPV6].boolean;
+	rc = options_read_card(gateway, &v, cause->text, cause->size);
+	rc = rc ? rc : check_way_out(cause, values);
+	return rc ? rc : options_read_gateway(gateway, &v, cause->text, cause->size);
+}
+
 int cluster_options_read(struct cluster_options *options, const struct capsa_value *values, size_t n, char *text,
                          size_t size)
 {
@@ -338,20 +305,16 @@ int cluster_options_read(struct cluster_options *options, const struct capsa_val
 	if (n != N_KEYS)
 		return refuse(&cause, "%zu values for %u keys", n, (unsigned)N_KEYS);
 	*options = (struct cluster_options){
-		.mtu = (uint16_t)values[KEY_MTU].integer,
-		.queues = (unsigned)values[KEY_QUEUES].integer,
-		.offloads = values[KEY_OFFLOADS].boolean,
-		.link = values[KEY_LINK].boolean,
 		.nat = values[KEY_NAT].boolean,
-		.port = { .any_source = values[KEY_SPOOF].boolean,
-		          .rate = is_given(&values[KEY_RATE]) ? (uint64_t)values[KEY_RATE].integer : 0 },
+		.port = { .any_source = values[KEY_SPOOF].boolean, .rate = (uint64_t)values[KEY_RATE].integer },
 	};
+	if (options->port.rate && options->port.rate < RATE_MIN)
+		return refuse(&cause, "rate is too low; \"1K\" to \"1T\" a second are possible, 0: no limit");
 	rc = read_cluster(&cause, &values[KEY_CLUSTER], options);
-	rc = rc ? rc : read_mac(&cause, &values[KEY_MAC], options);
+	rc = rc ? rc : read_gateway(&cause, values, &options->gateway);
 	rc = rc ? rc : read_subnet(&cause, &values[KEY_SUBNET], options);
 	rc = rc ? rc : read_address(&cause, &values[KEY_ADDRESS], options);
 	rc = rc ? rc : read_subnet6(&cause, values, options);
-	rc = rc ? rc : read_host_name(&cause, &values[KEY_HOST_NAME], options);
 	rc = rc ? rc : cluster_options_read_peers(&options->port, &values[KEY_PEERS], text, size);
 	return rc ? rc : read_uplink(&cause, &values[KEY_UPLINK], options);
 }

@@ -14,25 +14,20 @@
 
 #include "capsa-plugin.h"
 #include "plugins/cluster-switch/bridge.h"
+#include "plugins/net-nat/options.h"
 #include "plugins/net/address.h"
 
 #define CLUSTER_SUBNET "10.0.3.0/24"       /* where nobody says another; net-nat's is the one before it */
 #define CLUSTER_SUBNET6 "fd00:ca:b5b::/64" /* the same */
 
 struct cluster_options {
-	const char *cluster;         /* `cluster` */
-	unsigned char mac[ETH_ALEN]; /* `mac`; default: nic_mac_of() */
-	bool has_mac;
-	uint16_t mtu;              /* `mtu`: 1280..65520; default 1500 */
-	unsigned queues;           /* `queues`: pairs, 1..8; default: as many as vCPUs, at most 4 */
-	bool offloads;             /* `offloads`; default true */
-	bool link;                 /* `link` (CAPSA_KEY_LIVE): the cable is in; default true */
+	const char *cluster;       /* `cluster` */
+	struct options gateway;    /* as net-nat's: mac, ..., link; forward, ..., max_flows. Subnets, rates: not used */
 	bool has_address;          /* `address`, which then is port.address; default: leased */
 	struct net_prefix subnet;  /* `subnet`, or that of `address`; bits 0: as the others have it */
 	struct net_prefix subnet6; /* `subnet6`: a /64; bits 0: `ipv6 = false` */
-	const char *host_name;     /* `host_name`; default: the machine's name */
 	const char *uplink;        /* `uplink`, which has been parsed once (vxlan.h); NULL: none of its own */
-	bool nat;                  /* `nat`: there is a gateway; default false */
+	bool nat;                  /* `nat`: there is a way out; default false */
 	/* `spoof`, `rate`, `address`, and `peers` (CAPSA_KEY_LIVE). Name and MAC are filled by who knows the machine's.
 	 */
 	struct bridge_port_options port;

@@ -64,11 +64,8 @@ static int check_subnet(const struct net_prefix *its, const struct net_prefix *o
 {
 	char its_text[NET_PREFIX_TEXT], our_text[NET_PREFIX_TEXT];
 
-	if (its->bits == 0 || prefix_same(its, ours))
+	if (its->bits == 0 || ours->bits == 0 || prefix_same(its, ours))
 		return 0;
-	if (ours->bits == 0)
-		return refuse(why, size, "its subnet is %s, but \"%s\" has joined without one; give all the same",
-		              net_prefix_text(its, its_text), of);
 	return refuse(why, size, "its subnet is %s, that of \"%s\" %s; give all the same",
 	              net_prefix_text(its, its_text), of, net_prefix_text(ours, our_text));
 }
@@ -224,7 +221,9 @@ static int peer_admit(struct peer *peer, const struct protocol_hello *hello, str
 		if (r < 0)
 			return r;
 		welcome->subnet = serve->subnet;
-		welcome->subnet6 = serve->subnet6;
+		/* Those who came before it do without IPv6. */
+		if (serve->subnet6.bits > 0)
+			welcome->subnet6 = serve->subnet6;
 	}
 	r = choose_address(serve, hello, &welcome->subnet, &welcome->address, why, size);
 	if (r < 0)
@@ -253,8 +252,10 @@ static int peer_admit(struct peer *peer, const struct protocol_hello *hello, str
 	}
 	if (is_first) {
 		serve->subnet = welcome->subnet;
-		serve->subnet6 = welcome->subnet6;
 		memcpy(serve->subnet_of, options.name, sizeof serve->subnet_of);
+	}
+	if (serve->subnet6.bits == 0) {
+		serve->subnet6 = welcome->subnet6;
 		memcpy(serve->subnet6_of, options.name, sizeof serve->subnet6_of);
 	}
 	return 0;

@@ -313,16 +313,13 @@ void flow_refused(struct nat *nat, const struct flow_key *key, int error)
 
 /* ---- beginning ---- */
 
-static struct verdict judge(struct nat *nat, const struct flow *flow)
+static struct verdict ask_policy(struct nat *nat, const struct flow *flow)
 {
 	const struct policy_question question = { .protocol = flow->key.protocol,
 		                                  .real = flow->real,
 		                                  .to_gateway = nat_is_gateway_address(nat, &flow->key.far.address) };
-	struct verdict verdict;
+	struct verdict verdict = policy_judge(nat->policy, nat->names, nat->host_addresses, &question);
 
-	if (nat->neighbours.isolated)
-		return (struct verdict){ .rule = POLICY_GROUND_RULE, .protocol = question.protocol, .asked = flow->real };
-	verdict = policy_judge(nat->policy, nat->names, nat->host_addresses, &question);
 	/* Names inside of UDP (QUIC) are encrypted: what cannot be checked is not allowed. */
 	if (verdict.allowed && verdict.by_name && question.protocol == IPPROTO_UDP &&
 	    policy_checks_names(nat->policy)) {
@@ -330,6 +327,29 @@ static struct verdict judge(struct nat *nat, const struct flow *flow)
 		verdict.unnamed = true;
 	}
 	return verdict;
+}
+
+/* Where nothing leaves, no rule is asked. */
+static struct verdict judge(struct nat *nat, const struct flow *flow)
+{
+	if (nat->neighbours.isolated)
+		return (struct verdict){ .rule = POLICY_GROUND_RULE, .protocol = flow->key.protocol, .asked = flow->real };
+	return ask_policy(nat, flow);
+}
+
+/* What has its verdict begins, or does not: 0 or -EACCES. */
+static int count_and_log(struct nat *nat, const struct flow *flow)
+{
+	policy_count(nat->policy, &flow->verdict, 1, 0);
+	if (!flow->verdict.allowed) {
+		counter_add(nat->counters.flows_denied, 1);
+		if (flow->verdict.log && !denied_before(nat->flows, hash_of(nat->flows, &flow->key)))
+			write_line(nat->flows, flow);
+		return -EACCES;
+	}
+	if (flow->verdict.log)
+		write_line(nat->flows, flow);
+	return 0;
 }
 
 static int find_room(struct nat *nat, const struct flow_key *key)
@@ -348,16 +368,15 @@ int flow_begin(struct nat *nat, const struct flow_key *key, struct flow *flow)
 	flow->real.address = nat_real_target(nat, &key->far.address);
 	flow->inbound = false;
 	flow->verdict = judge(nat, flow);
-	policy_count(nat->policy, &flow->verdict, 1, 0);
-	if (!flow->verdict.allowed) {
-		counter_add(nat->counters.flows_denied, 1);
-		if (flow->verdict.log && !denied_before(nat->flows, hash_of(nat->flows, key)))
-			write_line(nat->flows, flow);
-		return -EACCES;
-	}
-	if (flow->verdict.log)
-		write_line(nat->flows, flow);
-	return find_room(nat, key);
+	return count_and_log(nat, flow) < 0 ? -EACCES : find_room(nat, key);
+}
+
+bool flow_may_pass(struct nat *nat, const struct flow_key *key)
+{
+	struct flow flow = { .nat = nat, .key = *key, .real = key->far };
+
+	flow.verdict = ask_policy(nat, &flow);
+	return count_and_log(nat, &flow) == 0;
 }
 
 int flow_begin_inbound(struct nat *nat, const struct flow_key *key, struct flow *flow)

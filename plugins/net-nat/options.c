@@ -130,7 +130,8 @@ static int read_host_name(const struct cause *cause, const struct capsa_value *v
 	if (strlen(name) > HOST_NAME_MAX_LEN)
 		return refuse(cause, "host_name has %zu bytes; at most %u are possible", strlen(name),
 		              HOST_NAME_MAX_LEN);
-	if (!name[0] || names_normal(name, normal, sizeof normal) < 0 ||
+	if (!name[0] || name[0] == '-' || name[strlen(name) - 1] == '-' ||
+	    names_normal(name, normal, sizeof normal) < 0 ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != strlen(name))
 		return refuse(cause, "host_name \"%s\" is none; use letters, digits, hyphens and dots between them",
 		              name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cluster_serve_test.c - members, guardians and switches as real processes: machines find each other, whoever is
- * killed is followed by another or gone without a trace, and what one member says harms no other.
+ * killed is followed by another or gone without a trace. cluster_hostile_test.c has those who mean harm.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,92 +23,7 @@
 #include <cmocka.h>
 
 #include "plugins/cluster-switch/guardian.h"
-#include "tests/unit/cluster_host.h"
-#include "tests/unit/descriptors.h"
-
-#define MACHINES 16u
-
-static struct cluster_host host;
-static struct machine machines[MACHINES];
-static struct machine *all[MACHINES];
-static unsigned descriptors;
-
-static int setup(void **state)
-{
-	(void)state;
-	descriptors = open_descriptors();
-	cluster_host_begin(&host);
-	for (unsigned i = 0; i < MACHINES; i++) {
-		machine_init(&machines[i], &host, i + 1);
-		all[i] = &machines[i];
-	}
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < MACHINES; i++)
-		machine_leave(&machines[i]);
-	cluster_host_end(&host);
-	assert_int_equal(open_descriptors(), descriptors);
-	return 0;
-}
-
-static void join(unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		machine_join(&machines[i]);
-}
-
-static bool all_see(unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (member_list(machines[i].member)->n != n)
-			return false;
-	return true;
-}
-
-/* ---- who connects without being a member ---- */
-
-static int try_connect(void)
-{
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	const int folder = cluster_folder(&host), fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int r;
-
-	assert_true(fd >= 0);
-	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/%s", folder, CLUSTER_SOCKET);
-	r = connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ? -errno : fd;
-	close(folder);
-	if (r < 0)
-		close(fd);
-	return r;
-}
-
-static int connect_raw(void)
-{
-	const int fd = try_connect();
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-/* The end, while everybody else goes on. */
-static bool has_ended(int fd)
-{
-	char byte;
-	const ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
-
-	return n == 0 || (n < 0 && errno != EAGAIN);
-}
-
-static void until_ended(int fd)
-{
-	host.also = fd;
-	UNTIL(&host, has_ended(fd));
-	host.also = -1;
-}
+#include "tests/unit/cluster_case.h"
 
 /* JSON of the switch, or NULL where there is none at the moment. */
 static json_t *show(void)
@@ -150,67 +65,6 @@ static pid_t switch_pid(void)
 	json_decref(json);
 	assert_true(pid > 1);
 	return pid;
-}
-
-/* A member by hand, which may be as bad as it likes. */
-struct raw {
-	int fd, memfd, wake;
-};
-
-static void raw_join(struct raw *raw, unsigned number)
-{
-	struct machine m;
-	struct protocol_welcome welcome;
-	struct iovec iov = { &welcome, sizeof welcome };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(PROTOCOL_WELCOME_FDS * sizeof(int))];
-	} control;
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-	};
-	int fds[PROTOCOL_WELCOME_FDS];
-
-	machine_init(&m, &host, number);
-	m.hello.h = (struct protocol_header){ PROTOCOL_HELLO, PROTOCOL_VERSION };
-	raw->fd = connect_raw();
-	assert_int_equal(send(raw->fd, &m.hello, sizeof m.hello, 0), sizeof m.hello);
-	assert_int_equal(recvmsg(raw->fd, &msg, MSG_CMSG_CLOEXEC), sizeof welcome);
-	assert_true(protocol_welcome_is_valid(&welcome, sizeof welcome));
-	assert_int_equal(control.align.cmsg_len, CMSG_LEN(PROTOCOL_WELCOME_FDS * sizeof(int)));
-	memcpy(fds, CMSG_DATA(&control.align), sizeof fds);
-	raw->memfd = fds[0];
-	raw->wake = fds[1];
-}
-
-static void raw_leave(struct raw *raw)
-{
-	close(raw->fd);
-	close(raw->memfd);
-	close(raw->wake);
-}
-
-static ssize_t send_fds(int fd, const void *message, size_t len, const int *fds, unsigned n)
-{
-	struct iovec iov = { .iov_len = len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(8 * sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(n * sizeof(int))
-	};
-
-	memcpy(&iov.iov_base, &message, sizeof message);
-	control.align.cmsg_level = SOL_SOCKET;
-	control.align.cmsg_type = SCM_RIGHTS;
-	control.align.cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(&control.align), fds, n * sizeof(int));
-	if (n == 0) {
-		msg.msg_control = NULL;
-		msg.msg_controllen = 0;
-	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
 /* ---- joining ---- */
@@ -260,6 +114,22 @@ static void refused_naming(unsigned number, const char *name, const char *other)
 	machine_leave(&machines[number]);
 }
 
+static void test_ipv6_may_come_with_a_later_member(void **state)
+{
+	(void)state;
+	join(1);
+	assert_int_equal(net_prefix_parse("fd00:9::/64", &machines[1].hello.subnet6), 0);
+	machine_join(&machines[1]);
+	machine_join(&machines[2]);
+	assert_int_equal(member_place(machines[0].member)->subnet6.bits, 0);
+	assert_int_equal(member_place(machines[2].member)->subnet6.bits, 64);
+	UNTIL(&host, all_see(3));
+	assert_true(IN6_IS_ADDR_UNSPECIFIED(&member_list(machines[0].member)->members[0].address6));
+	assert_false(IN6_IS_ADDR_UNSPECIFIED(&member_list(machines[0].member)->members[2].address6));
+	assert_int_equal(net_prefix_parse("fd00:8::/64", &machines[3].hello.subnet6), 0);
+	refused_naming(3, "fd00:8::/64", "vm2");
+}
+
 static void test_what_is_taken_is_refused_with_both_names(void **state)
 {
 	(void)state;
@@ -287,12 +157,14 @@ static void test_what_differs_is_refused_with_both(void **state)
 	assert_int_equal(net_prefix_parse("10.9.0.0/16", &machines[0].hello.subnet), 0);
 	assert_int_equal(net_prefix_parse("10.8.0.0/16", &machines[1].hello.subnet), 0);
 	assert_int_equal(net_prefix_parse("fd00::/64", &machines[2].hello.subnet6), 0);
+	assert_int_equal(net_prefix_parse("fd00:1::/64", &machines[0].hello.subnet6), 0);
 	strcpy(machines[0].hello.uplink, "vxlan:7@127.0.0.1:47891,127.0.0.2:47891");
 	strcpy(machines[3].hello.uplink, "vxlan:8@127.0.0.1:47891,127.0.0.2:47891");
 	join(1);
 	refused_naming(1, "10.8.0.0/16", "10.9.0.0/16");
 	refused_naming(1, "vm2", "vm1");
-	refused_naming(2, "fd00::/64", "vm1");
+	refused_naming(2, "fd00::/64", "fd00:1::/64");
+	refused_naming(2, "vm3", "vm1");
 	refused_naming(3, "vxlan:8", "vxlan:7");
 	refused_naming(3, "vm4", "vm1");
 	assert_int_equal(net_address_parse("10.8.0.7", &machines[4].hello.port.address), 0);
@@ -486,206 +358,6 @@ static void test_anybody_may_be_killed_at_any_time(void **state)
 	UNTIL(&host, all_see(4));
 }
 
-/* ---- hostile ---- */
-
-static void test_garbage_in_a_ring_ends_its_owner_only(void **state)
-{
-	uint32_t random = 1;
-
-	(void)state;
-	join(2);
-	for (unsigned round = 0; round < 8; round++) {
-		struct raw raw;
-		struct stat st;
-		unsigned char *at;
-
-		raw_join(&raw, 9);
-		assert_int_equal(fstat(raw.memfd, &st), 0);
-		at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, raw.memfd, 0);
-		assert_true(at != MAP_FAILED);
-		/* It is sealed: cut off, it would be a SIGBUS of the switch's. */
-		assert_int_equal(ftruncate(raw.memfd, 0), -1);
-		for (size_t i = 0; i < (size_t)st.st_size; i++) {
-			random = random * 1664525 + 1013904223;
-			at[i] = round == 0 ? 0xff : (unsigned char)(random >> 24);
-		}
-		/* What others sent to it may have shown it already. */
-		assert_true(send(raw.wake, "", 1, MSG_NOSIGNAL) == 1 || errno == EPIPE || errno == ECONNRESET);
-		/* Those to it find the ring broken as well. */
-		machine_send(&machines[0], NULL);
-		machines_talk(all, 2);
-		UNTIL(&host, member_list(machines[0].member)->n == 2);
-		munmap(at, (size_t)st.st_size);
-		raw_leave(&raw);
-	}
-	assert_int_equal(member_joins(machines[0].member), 1);
-}
-
-static void test_who_closes_its_ring_is_cut_off(void **state)
-{
-	struct raw raw;
-
-	(void)state;
-	join(2);
-	for (unsigned i = 0; i < 2; i++) {
-		raw_join(&raw, 9);
-		UNTIL(&host, member_list(machines[0].member)->n == 3);
-		/* Its socket stays. */
-		assert_int_equal(i == 0 ? shutdown(raw.wake, SHUT_WR) : close(raw.wake), 0);
-		machine_send(&machines[0], NULL);
-		UNTIL(&host, all_see(2));
-		if (i == 1)
-			raw.wake = dup(raw.fd);
-		raw_leave(&raw);
-	}
-	machines_talk(all, 2);
-	assert_int_equal(member_joins(machines[0].member), 1);
-}
-
-static void test_what_is_no_message_ends_who_said_it(void **state)
-{
-	static const size_t lengths[] = {
-		1, 4, 7, 8, 9, 100, sizeof(struct protocol_hello), sizeof(struct protocol_change), 65536, 70000
-	};
-	static unsigned char bytes[70000];
-
-	(void)state;
-	join(2);
-	for (uint32_t type = 0; type <= 9; type++) {
-		for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-			const struct protocol_header h = { type, PROTOCOL_VERSION };
-			const int fds[4] = { 0, 0, 0, 0 };
-			const unsigned n_fds = (type + (unsigned)i) % 5;
-			const bool is_member = i % 2;
-			struct raw raw = { -1, -1, -1 };
-			int fd;
-
-			memset(bytes, 0xa5, sizeof bytes);
-			memcpy(bytes, &h, sizeof h);
-			if (is_member)
-				raw_join(&raw, 9);
-			fd = is_member ? raw.fd : connect_raw();
-			if (type == PROTOCOL_SHOW && lengths[i] == sizeof h)
-				bytes[0] = 0;
-			/* Longer than a socket has room for. */
-			if (send_fds(fd, bytes, lengths[i], fds, n_fds) < 0)
-				shutdown(fd, SHUT_WR);
-			until_ended(fd);
-			if (is_member)
-				raw_leave(&raw);
-			else
-				close(fd);
-		}
-	}
-	UNTIL(&host, all_see(2));
-	machines_talk(all, 2);
-	assert_int_equal(member_joins(machines[0].member), 1);
-}
-
-static void test_another_version_is_told_so(void **state)
-{
-	struct protocol_header h = { PROTOCOL_HELLO, PROTOCOL_VERSION + 1 };
-	struct protocol_refused refused;
-	int fd;
-
-	(void)state;
-	join(1);
-	fd = connect_raw();
-	assert_int_equal(send(fd, &h, sizeof h, 0), sizeof h);
-	assert_int_equal(recv(fd, &refused, sizeof refused, 0), sizeof refused);
-	assert_true(protocol_refused_is_valid(&refused, sizeof refused));
-	assert_non_null(strstr(refused.why, "release"));
-	assert_int_equal(recv(fd, &refused, sizeof refused, 0), 0);
-	close(fd);
-}
-
-static void test_who_says_nothing_is_cut_off(void **state)
-{
-	int fd, other;
-
-	(void)state;
-	join(1);
-	fd = connect_raw();
-	other = connect_raw();
-	until_ended(fd);
-	until_ended(other);
-	close(fd);
-	close(other);
-	machine_join(&machines[1]);
-	machines_talk(all, 2);
-}
-
-static void test_many_who_say_nothing_keep_nobody_out(void **state)
-{
-	int fds[300];
-
-	(void)state;
-	join(1);
-	for (unsigned i = 0; i < 300; i++)
-		fds[i] = connect_raw();
-	machine_join(&machines[1]);
-	machines_talk(all, 2);
-	for (unsigned i = 0; i < 300; i++)
-		close(fds[i]);
-}
-
-static void test_who_does_not_read_is_told_the_newest_later(void **state)
-{
-	static struct protocol_members list;
-	struct raw raw;
-	ssize_t n;
-
-	(void)state;
-	join(1);
-	raw_join(&raw, 9);
-	/* More lists than its socket has room for. */
-	for (unsigned i = 0; i < 300; i++) {
-		machine_join(&machines[1]);
-		machine_leave(&machines[1]);
-	}
-	join(0);
-	machine_join(&machines[2]);
-	machines_talk((struct machine *[]){ &machines[0], &machines[2] }, 2);
-	do {
-		struct pollfd fd = { .fd = raw.fd, .events = POLLIN };
-
-		assert_int_equal(poll(&fd, 1, UNTIL_MS), 1);
-		n = recv(raw.fd, &list, sizeof list, 0);
-		assert_true(n > 0);
-		assert_true(protocol_members_is_valid(&list, (size_t)n));
-	} while (list.n != 3 || strcmp(list.members[2].name, "vm3") != 0);
-	raw_leave(&raw);
-}
-
-static void test_guardians_are_not_to_be_had_without_end(void **state)
-{
-	const struct protocol_header ask = { PROTOCOL_GUARDIAN, PROTOCOL_VERSION };
-	struct raw raw;
-	int leashes[100];
-	unsigned n = 0;
-
-	(void)state;
-	join(1);
-	raw_join(&raw, 9);
-	for (unsigned i = 0; i < 100; i++) {
-		int pair[2];
-
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-		leashes[i] = pair[0];
-		assert_int_equal(send_fds(raw.fd, &ask, sizeof ask, &pair[1], 1), sizeof ask);
-		close(pair[1]);
-	}
-	/* Behind all of them in line: they have been looked at. */
-	machine_join(&machines[1]);
-	until_ended(leashes[99]);
-	for (unsigned i = 0; i < 100; i++)
-		n += !has_ended(leashes[i]);
-	assert_in_range(n, 1, 40);
-	for (unsigned i = 0; i < 100; i++)
-		close(leashes[i]);
-	raw_leave(&raw);
-}
-
 /* ---- the folder ---- */
 
 static void test_what_others_left_in_the_folder_is_no_hindrance(void **state)
@@ -823,16 +495,43 @@ static void test_change_is_what_the_switch_and_its_successor_know(void **state)
 
 /* ---- the guardian ---- */
 
+static bool has_mapped(pid_t pid, const char *what)
+{
+	char path[64], line[512];
+	bool has = false;
+	FILE *maps;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps))
+		has |= strstr(line, what) != NULL;
+	fclose(maps);
+	return has;
+}
+
+static void test_a_guardian_of_the_switch_has_no_ring(void **state)
+{
+	pid_t guardian;
+
+	(void)state;
+	join(1);
+	assert_true(has_mapped(getpid(), "memfd:"));
+	assert_true(has_mapped(switch_pid(), "memfd:"));
+	assert_int_equal(processes("capsa-guardian", &guardian, 1), 1);
+	guardian_kill(guardian);
+	UNTIL(&host, processes("capsa-guardian", &guardian, 1) == 1);
+	assert_false(has_mapped(guardian, "memfd:"));
+}
+
 static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 {
 	const size_t size = 1 << 20;
 	int folder, leash, lock, ends[2], memfd;
-	char byte, path[64], line[512];
+	char byte;
 	struct pollfd end;
-	bool has_memory = false;
 	unsigned char *at;
 	pid_t guardian;
-	FILE *maps;
 
 	(void)state;
 	join(1);
@@ -858,13 +557,7 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	assert_int_equal(read(ends[0], &byte, 1), 0);
 	close(ends[0]);
 	UNTIL(&host, processes("capsa-guardian", &guardian, 1) == 1);
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)guardian);
-	maps = fopen(path, "re");
-	assert_non_null(maps);
-	while (fgets(line, sizeof line, maps))
-		has_memory |= strstr(line, "guest-memory") != NULL;
-	fclose(maps);
-	assert_false(has_memory);
+	assert_false(has_mapped(guardian, "guest-memory"));
 	munmap(at, size);
 
 	assert_int_not_equal(getsid(guardian), getsid(0));
@@ -874,13 +567,28 @@ static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 	close(folder);
 }
 
+static bool nobody_is_left(void)
+{
+	pid_t pid;
+
+	do
+		pid = waitpid(-1, NULL, WNOHANG);
+	while (pid > 0);
+	return pid < 0 && errno == ECHILD;
+}
+
 static void test_a_guardian_whose_member_went_before_it_slept_ends(void **state)
 {
-	int folder, leash, pair[2];
+	int folder, lock, leash, pair[2];
 
 	(void)state;
 	join(1);
+	machine_leave(&machines[0]);
+	no_process_is_left();
 	folder = cluster_folder(&host);
+	/* Not by the switch that it would bring up: it would have to wait for that. */
+	lock = openat(folder, CLUSTER_LOCK, O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(lock, LOCK_EX), 0);
 	for (unsigned i = 0; i < 50; i++) {
 		assert_int_equal(guardian_start(folder, "lab", &leash), 0);
 		close(leash);
@@ -888,8 +596,9 @@ static void test_a_guardian_whose_member_went_before_it_slept_ends(void **state)
 		close(pair[0]);
 		assert_int_equal(guardian_start_with(folder, "lab", pair[1]), 0);
 	}
+	UNTIL(&host, nobody_is_left());
+	close(lock);
 	close(folder);
-	/* The teardown waits for all of them. */
 }
 
 static int run(void)
@@ -899,6 +608,7 @@ static int run(void)
 		TEST(two_members_exchange_frames),
 		TEST(sixteen_members_exchange_frames),
 		TEST(all_have_the_subnets_of_the_first),
+		TEST(ipv6_may_come_with_a_later_member),
 		TEST(what_is_taken_is_refused_with_both_names),
 		TEST(what_differs_is_refused_with_both),
 		TEST(a_bad_uplink_is_the_members_own_trouble),
@@ -909,19 +619,12 @@ static int run(void)
 		TEST(a_killed_member_frees_its_port),
 		TEST(a_killed_guardian_is_replaced_before_the_switch_is),
 		TEST(anybody_may_be_killed_at_any_time),
-		TEST(garbage_in_a_ring_ends_its_owner_only),
-		TEST(who_closes_its_ring_is_cut_off),
-		TEST(what_is_no_message_ends_who_said_it),
-		TEST(another_version_is_told_so),
-		TEST(who_says_nothing_is_cut_off),
-		TEST(many_who_say_nothing_keep_nobody_out),
-		TEST(who_does_not_read_is_told_the_newest_later),
-		TEST(guardians_are_not_to_be_had_without_end),
 		TEST(what_others_left_in_the_folder_is_no_hindrance),
 		TEST(a_folder_that_is_open_to_others_is_refused),
 		TEST(a_lock_that_is_none_is_an_error_at_once),
 		TEST(show_says_who_is_there_while_they_come_and_go),
 		TEST(change_is_what_the_switch_and_its_successor_know),
+		TEST(a_guardian_of_the_switch_has_no_ring),
 		TEST(a_guardian_keeps_nothing_of_its_members),
 		TEST(a_guardian_whose_member_went_before_it_slept_ends),
 	};

@@ -836,7 +836,8 @@ int nat_host_reconfigure(struct nat_host *host, const char *text)
 	int rc = read_config(host, text, &config, &values);
 
 	for (size_t key = 0; rc == 0 && key < values.n; key++) {
-		if (values.values[key].type == CAPSA_TYPE_NONE || values.values[key].from_default)
+		if (values.values[key].type == CAPSA_TYPE_NONE || values.values[key].from_default ||
+		    values.keys[key].required) /* these had to be there again */
 			continue;
 		if (!(values.keys[key].flags & CAPSA_KEY_LIVE))
 			fail_msg("%s is not live", values.keys[key].name);
