@@ -119,7 +119,8 @@ static size_t copy(const struct nic_frame *frame, size_t from, const struct iove
 	const size_t left = from < frame->head_len ? frame->head_len - from : 0;
 	const size_t n = left < to->iov_len ? left : to->iov_len;
 
-	memcpy(to->iov_base, frame->head + from, n);
+	if (n)
+		memcpy(to->iov_base, frame->head + from, n);
 	return n + nic_frame_read(frame, from + n, (char *)to->iov_base + n, to->iov_len - n);
 }
 

@@ -29,6 +29,7 @@
  *                            member.h    joins the cluster, and again when the switch has gone
  *                            guardian.h  see above
  *                            ../net-nat/ the gateway in it: DHCP, names, NAT and its policy
+ *                            cluster-gateway.h  joins that to the card    conversation.h  its policy between members
  *            the switch's:   serve.h     its process: socket, ports, loop
  *                            bridge.h    ports and frames between them: no process, no descriptor
  *                            fdb.h       which address is behind which port

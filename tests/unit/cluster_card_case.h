@@ -46,6 +46,7 @@ struct card_case {
 	/* Set by the test before case_try(), where not NULL. */
 	const char *refusal; /* what member_open() fails with */
 	const char *cluster; /* the cluster's name in place of "lab" */
+	const char *other;   /* the other member's name in place of "vm2" */
 	bool has_no_folder;  /* member_open() finds none, of which shared_path() has said why */
 };
 

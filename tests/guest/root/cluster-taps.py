@@ -356,8 +356,9 @@ def rounds(program, number, seed):
     killed = {"switch": 0, "guardian": 0, "member": 0}
     settled(members, moving)
     for n in range(number):
-        everybody = [("switch", pid) for pid in switches()] + [("guardian", pid) for pid in guardians()] + [("member", m) for m in members]
-        victims = chance.sample(everybody, chance.randint(1, 3))
+        everybody = {"switch": switches(), "guardian": guardians(), "member": members}
+        kinds = chance.choices(list(everybody), k=chance.randint(1, 3))
+        victims = list(dict.fromkeys((kind, chance.choice(everybody[kind])) for kind in kinds))
         for kind, victim in victims:
             killed[kind] += 1
             if kind == "member":
@@ -385,7 +386,13 @@ def main():
         receive()
         return
     program, what, *numbers = sys.argv[1:]
-    all_end({"many": many, "tags": tags, "plain": plain, "kill": rounds}[what](program, *map(int, numbers)))
+    try:
+        all_end({"many": many, "tags": tags, "plain": plain, "kill": rounds}[what](program, *map(int, numbers)))
+    finally:
+        # Where that has failed; a switch may be forked while we look.
+        for name in ("cluster-tap", "capsa-guardian", "capsa-switch"):
+            for pid in ours(name):
+                kill(pid)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,12 @@ fi
 export XDG_RUNTIME_DIR=$work/run LIMIT=$limit
 mkdir -p "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR" && mkdir -p /run/netns || exit
 
-# taps WORD...: what it leaves running where it fails is not for other tests.
+# taps WORD...
 taps() {
 	local status
 	# shellcheck disable=SC2016
 	unshare -nm -- sh -c 'mount -t tmpfs tmpfs /run/netns && exec "$@"' sh "$tests/root/cluster-taps.py" "$cluster_tap" "$@"
 	status=$?
-	[ $status = 0 ] || killall_of_this
 	rm -rf "$XDG_RUNTIME_DIR/capsa"
 	return $status
-}
-
-# Members, guardians and switches that have this test's run-time folder.
-killall_of_this() {
-	local pid
-	for pid in $(pgrep -x 'cluster-tap|capsa-switch|capsa-guardian'); do
-		! grep -qaF "XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR" "/proc/$pid/environ" || kill -KILL "$pid"
-	done
 }
