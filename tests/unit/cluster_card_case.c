@@ -159,6 +159,13 @@ void member_change(struct member *m, const struct bridge_port_options *port)
 	current->n_changes++;
 }
 
+void member_give_up(struct member *m)
+{
+	(void)m;
+	current->n_given_up++;
+	case_switch_goes(current);
+}
+
 unsigned member_joins(const struct member *m)
 {
 	return m->joins;

@@ -42,6 +42,7 @@ struct card_case {
 	struct protocol_hello hello;
 	struct bridge_port_options changed;
 	unsigned n_changes;
+	unsigned n_given_up; /* member_give_up(): the switch has gone by that */
 
 	/* Set by the test before case_try(), where not NULL. */
 	const char *refusal; /* what member_open() fails with */
