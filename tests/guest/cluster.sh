@@ -29,7 +29,7 @@ fi
 memory=160M
 "$capsa" image build -q || exit
 # More than sockets, pipes and windows on the way hold together.
-head -c $((32 << 20)) /dev/urandom >"$work/sent"
+head -c $((24 << 20)) /dev/urandom >"$work/sent"
 
 start() {
 	timeout "$limit" "$capsa" start -q --name "$1" --memory $memory "${@:2}" >/dev/null
@@ -78,6 +78,7 @@ moved() {
 }
 
 three_join() {
+	local name
 	start vm1 --cluster lab,address=10.0.3.11/24 && start vm2 --cluster lab,address=10.0.3.12/24 && start vm3 --cluster lab || return
 	for name in vm1 vm2 vm3; do
 		follow_console $name
@@ -233,7 +234,7 @@ raw_pass() {
 }
 
 all_leave() {
-	local pids
+	local pids pid
 	pids="$(shown .pid) $(pgrep -x capsa-guardian -u "$(id -u)")"
 	"$capsa" stop vm1 && "$capsa" stop vm2 && "$capsa" stop vm3 || return
 	for pid in $pids; do
@@ -251,7 +252,7 @@ initrd=$build/tests/guest/cluster.initrd
 check "three machines join, each by a word at the prompt" three_join
 check "they ping each other by address, IPv4 and IPv6" by_address
 check "... and by name" by_name
-check "32 MiB arrive as they were sent, both ways" both_ways
+check "24 MiB arrive as they were sent, both ways" both_ways
 check "nothing leaves: neither this host nor another is reached, by no way" nothing_leaves
 check "an address or a MAC that is taken is refused, with both names" taken
 check "capsa cluster ls and show" ls_and_show
