@@ -413,6 +413,16 @@ struct capsa_host {
 	void (*info_text)(struct capsa_device *dev, const char *key, const char *text);
 	void (*info_begin)(struct capsa_device *dev, const char *key, bool list);
 	void (*info_end)(struct capsa_device *dev);
+
+	/* -- what the user's machines have in common -- */
+
+	/*
+	 * A path for `name` in the run-time folder that all machines of the user share (0700, made if need be, and refused
+	 * where it is not the user's own). What is put there stays when the machine ends. Owned by the core, valid until
+	 * destroy. NULL where the machine has none (a mere check), or, with the cause set, where the folder cannot be had.
+	 * Main thread, until realize returns.
+	 */
+	const char *(*shared_path)(struct capsa_device *dev, const char *name);
 };
 
 /* ------------------------------------------------------------------------

@@ -143,6 +143,26 @@ char *path_runtime_dir(struct error *err)
 	return path;
 }
 
+char *path_shared_dir(struct error *err)
+{
+	char *base = path_runtime_dir(err), *path;
+
+	if (!base)
+		return NULL;
+	path = path_join(base, ".shared");
+	free(base);
+	if (!path) {
+		error_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (mkdir(path, 0700) && errno != EEXIST)
+		error_set(err, errno, "run-time folder %s: %s", path, strerror(errno));
+	else if (!check_private(path, 077, err))
+		return path;
+	free(path);
+	return NULL;
+}
+
 char **path_kernel_dirs(void)
 {
 	const char *base;

@@ -28,6 +28,11 @@ char *path_cache_dir(struct error *err);
  */
 char *path_runtime_dir(struct error *err);
 /*
+ * What the user's machines have in common at run time: `.shared` in the folder above, which no machine can be called.
+ * Made and checked as that one. The caller frees. NULL: err says why.
+ */
+char *path_shared_dir(struct error *err);
+/*
  * Folders that may hold kernels, best first: $CAPSA_KERNELS, $XDG_DATA_HOME/capsa/kernels
  * (or ~/.local/share), /var/lib/capsa/kernels. NULL-terminated array of strings; path_list_free().
  */

@@ -9,6 +9,7 @@ capsa_SOURCES = \
 	core/cli/machines.c core/cli/machines.h \
 	core/cli/progress.c core/cli/progress.h \
 	core/cli/trace-file.c core/cli/trace-file.h \
+	core/cli/verb-cluster.c \
 	core/cli/verb-console.c \
 	core/cli/verb-cp.c \
 	core/cli/verb-doctor.c \

@@ -74,6 +74,23 @@ static int add_net(struct machine_options *options, int code, const char *argume
 	return rc ? rc : 1;
 }
 
+static int add_cluster(struct machine_options *options, const char *argument)
+{
+	struct error err;
+	int rc;
+
+	if (!options->arena)
+		options->arena = arena_new();
+	if (!options->arena) {
+		fail(EXIT_CAPSA, "no memory");
+		return -ENOMEM;
+	}
+	rc = cluster_option_add(&options->sandbox.clusters, argument, options->arena, &err);
+	if (rc)
+		fail(EXIT_CAPSA, "%s", err.text);
+	return rc ? rc : 1;
+}
+
 static int add_share(struct machine_options *options, const char *argument, bool is_root)
 {
 	const struct share *before = options->sandbox.shares;
@@ -128,6 +145,8 @@ int machine_option(struct machine_options *options, int code, const char *argume
 	case MACHINE_OPTION_DENY:
 	case MACHINE_OPTION_POLICY:
 		return add_net(options, code, argument);
+	case MACHINE_OPTION_CLUSTER:
+		return add_cluster(options, argument);
 	case MACHINE_OPTION_SHARE:
 		return add_share(options, argument, false);
 	case MACHINE_OPTION_ROOT:

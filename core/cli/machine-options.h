@@ -20,6 +20,7 @@ enum {
 	MACHINE_OPTION_ALLOW,
 	MACHINE_OPTION_DENY,
 	MACHINE_OPTION_POLICY,
+	MACHINE_OPTION_CLUSTER,
 	MACHINE_OPTION_SHARE,
 	MACHINE_OPTION_ROOT,
 	MACHINE_OPTION_TRACE,
@@ -34,6 +35,7 @@ enum {
 		{ "allow", required_argument, NULL, MACHINE_OPTION_ALLOW },                                        \
 		{ "deny", required_argument, NULL, MACHINE_OPTION_DENY },                                          \
 		{ "policy", required_argument, NULL, MACHINE_OPTION_POLICY },                                      \
+		{ "cluster", required_argument, NULL, MACHINE_OPTION_CLUSTER },                                    \
 		{ "share", required_argument, NULL, MACHINE_OPTION_SHARE },                                        \
 		{ "root", required_argument, NULL, MACHINE_OPTION_ROOT },                                          \
 	{                                                                                                          \
@@ -41,8 +43,7 @@ enum {
 	}
 
 #define MACHINE_HELP                                                                           \
-	"      --cpus N         vCPUs (default: 1)\n"                                          \
-	"      --memory M       its memory: 512M, 2G (default: 512M)\n"                        \
+	"      --cpus N, --memory M   vCPUs (default: 1) and memory: 2G (default: 512M)\n"     \
 	"      --share HOST:GUEST[:ro][,OPTION]...\n"                                           \
 	"                       a folder of this host at GUEST; again for more\n"                \
 	"      --root DIR       that folder as its root; what it changes there is forgotten\n"  \
@@ -51,6 +52,7 @@ enum {
 	"      --allow M, --deny M   what it may reach, in order: domain:*.debian.org:443,\n"    \
 	"                       cidr:10.0.0.0/8, group:private...; --allow denies the rest\n"  \
 	"      --policy FILE    the same from a file: capsa-net-nat(7)\n"                        \
+	"      --cluster NAME[,nat][,address=A/N]   a network of machines; again for more\n"    \
 	"      --name N         what it is called, for `capsa exec N` and the like\n"          \
 	"      --kernel FILE    another kernel than the default one\n"                         \
 	"  -c, --config FILE    the machine of a file (capsa.conf(5)); options go before it\n" \
@@ -61,7 +63,7 @@ struct machine_options {
 	struct sandbox_options sandbox;
 	const char *trace;
 	bool quiet;
-	struct arena *arena; /* of sandbox.shares and sandbox.net */
+	struct arena *arena; /* of sandbox.shares, sandbox.net and sandbox.clusters */
 };
 
 /* As command_option(). */

@@ -20,6 +20,7 @@ struct verb {
 
 extern const struct verb *const verbs[]; /* ends with NULL */
 
+extern const struct verb verb_cluster;
 extern const struct verb verb_console;
 extern const struct verb verb_cp;
 extern const struct verb verb_doctor;

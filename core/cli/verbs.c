@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 const struct verb *const verbs[] = {
+	&verb_cluster,
 	&verb_console,
 	&verb_cp,
 	&verb_doctor,

@@ -5,6 +5,7 @@ core_control_libcontrol_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 core_control_libcontrol_a_SOURCES = \
 	core/control/api.c core/control/api.h \
 	core/control/api-client.c core/control/api-client.h \
+	core/control/cluster-client.c core/control/cluster-client.h \
 	core/control/console-attach.c core/control/console-client.c core/control/console-client.h core/control/console-exec.c \
 	core/control/console-private.h plugins/console/terminal.c plugins/console/terminal.h \
 	core/control/expect.c core/control/expect.h \
@@ -14,9 +15,9 @@ core_control_libcontrol_a_SOURCES = \
 	core/control/rundir.c core/control/rundir.h \
 	core/control/trace.c core/control/trace.h
 
-dist_check_SCRIPTS += tests/unit/console-verb.sh tests/unit/machine-verbs.sh tests/unit/timeline.sh
-TESTS += tests/unit/console-verb.sh tests/unit/machine-verbs.sh tests/unit/timeline.sh
-EXTRA_DIST += tests/unit/console-verb.py tests/unit/machine-verbs.py
+dist_check_SCRIPTS += tests/unit/cluster-verb.sh tests/unit/console-verb.sh tests/unit/machine-verbs.sh tests/unit/timeline.sh
+TESTS += tests/unit/cluster-verb.sh tests/unit/console-verb.sh tests/unit/machine-verbs.sh tests/unit/timeline.sh
+EXTRA_DIST += tests/unit/cluster-verb.py tests/unit/console-verb.py tests/unit/machine-verbs.py
 
 if HAVE_CMOCKA
 CONTROL_TESTS = tests/unit/api_test tests/unit/expect_test tests/unit/http_test tests/unit/metrics_test tests/unit/rundir_test \

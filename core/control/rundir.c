@@ -106,7 +106,7 @@ static int make(struct rundir *r, struct error *err)
 	return rc;
 }
 
-/* A machine's name, not a way elsewhere; `.lock` is ours. */
+/* A machine's name, not a way elsewhere; `.lock` is ours, and `.shared` is path_shared_dir()'s. */
 static bool name_is_valid(const char *name)
 {
 	return *name && *name != '.' && !strchr(name, '/');

@@ -4,6 +4,8 @@
  *
  * The lock (flock on RUNTIME/NAME/lock) is held by the process that is the machine; a folder
  * whose lock is free was left by a killed process and is removed by whoever meets it.
+ *
+ * Beside them stands RUNTIME/.shared (path_shared_dir()): no machine's, as no machine's name begins with a dot.
  */
 #ifndef CAPSA_CONTROL_RUNDIR_H
 #define CAPSA_CONTROL_RUNDIR_H

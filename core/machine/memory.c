@@ -34,6 +34,8 @@ static void advise(void *at, size_t size)
 {
 	(void)madvise(at, size, MADV_HUGEPAGE);
 	(void)madvise(at, size, MADV_DONTDUMP);
+	/* A process that a plugin begins (a cluster's guardian) has no part of it. */
+	(void)madvise(at, size, MADV_DONTFORK);
 }
 
 /* Maps the range on a 2 MiB boundary: reserves 2 MiB more than needed and gives the ends back. */
@@ -172,5 +174,6 @@ int memory_map_file(struct memory *memory, uint64_t gpa, uint64_t len, int fd, u
 		return rc;
 	}
 	(void)madvise(at, (size_t)len, MADV_DONTDUMP);
+	(void)madvise(at, (size_t)len, MADV_DONTFORK);
 	return 0;
 }

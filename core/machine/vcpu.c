@@ -120,6 +120,8 @@ int vcpu_create(const struct vcpu_setup *setup, struct vcpu **out, struct error 
 		rc = error_set(err, errno, "cannot map the kvm_run page of vCPU %u: %s", setup->index, strerror(errno));
 		goto fail;
 	}
+	/* It holds the virtual machine, and no process that a plugin begins has a part of that. */
+	(void)madvise(v->run, v->run_size, MADV_DONTFORK);
 	rc = set_cpuid(v, err);
 	if (!rc)
 		rc = set_msrs(v, err);

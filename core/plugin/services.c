@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/base/path.h"
 
 _Static_assert((int)CAPSA_LOG_ERROR == LOG_LEVEL_ERROR && (int)CAPSA_LOG_ASKED == LOG_LEVEL_ASKED,
                "the plugin's log levels are the core's");
@@ -57,23 +58,51 @@ static const char *service_machine_name(struct capsa_device *dev)
 	return dev->instance->environment->machine_name;
 }
 
-static const char *service_runtime_path(struct capsa_device *dev, const char *name)
+/* A name, not a way out of the folder. */
+static bool is_plain_name(const char *name)
 {
-	struct plugin_device *d = dev->instance;
-	const char *folder = d->environment->runtime_folder;
-	struct kept_text *kept;
-	size_t size;
+	return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
 
-	/* A name, not a way out of the folder. */
-	if (!folder || !*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return NULL;
-	size = strlen(folder) + 1 + strlen(name) + 1;
-	kept = malloc(sizeof *kept + size);
+/* The path of `name` in the folder, kept as long as the device; NULL: no memory. */
+static const char *keep_path(struct plugin_device *d, const char *folder, const char *name)
+{
+	size_t size = strlen(folder) + 1 + strlen(name) + 1;
+	struct kept_text *kept = malloc(sizeof *kept + size);
+
 	if (!kept)
 		return NULL;
 	snprintf(kept->text, size, "%s/%s", folder, name);
 	LIST_INSERT_HEAD(&d->texts, kept, link);
 	return kept->text;
+}
+
+static const char *service_runtime_path(struct capsa_device *dev, const char *name)
+{
+	struct plugin_device *d = dev->instance;
+	const char *folder = d->environment->runtime_folder;
+
+	return folder && is_plain_name(name) ? keep_path(d, folder, name) : NULL;
+}
+
+/* Made only for who asks: a machine that shares nothing does not depend on the folder. */
+static const char *service_shared_path(struct capsa_device *dev, const char *name)
+{
+	struct plugin_device *d = dev->instance;
+	const char *path;
+	struct error err;
+	char *folder;
+
+	if (!d->environment->runtime_folder || !is_plain_name(name))
+		return NULL;
+	folder = path_shared_dir(&err);
+	if (!folder) {
+		service_error(dev, "%s", err.text);
+		return NULL;
+	}
+	path = keep_path(d, folder, name);
+	free(folder);
+	return path;
 }
 
 static unsigned service_vcpus(struct capsa_device *dev)
@@ -197,4 +226,6 @@ const struct capsa_host plugin_host = {
 	.info_text = service_info_text,
 	.info_begin = service_info_begin,
 	.info_end = service_info_end,
+
+	.shared_path = service_shared_path,
 };

@@ -5,6 +5,7 @@ core_sandbox_libsandbox_a_CPPFLAGS = $(AM_CPPFLAGS) -DCAPSA_LIBEXEC_FOLDER='"$(p
 core_sandbox_libsandbox_a_CFLAGS = $(AM_CFLAGS)
 core_sandbox_libsandbox_a_SOURCES = \
 	core/sandbox/client.c core/sandbox/client.h \
+	core/sandbox/cluster-option.c core/sandbox/cluster-option.h \
 	core/sandbox/copy.c core/sandbox/copy.h \
 	core/sandbox/exec.c core/sandbox/exec.h \
 	core/sandbox/image-applets.c \
@@ -18,6 +19,7 @@ core_sandbox_libsandbox_a_SOURCES = \
 	core/sandbox/lifeline.c core/sandbox/lifeline.h \
 	core/sandbox/link.c core/sandbox/link.h \
 	core/sandbox/mounts.c core/sandbox/mounts.h \
+	core/sandbox/names.c core/sandbox/names.h \
 	core/sandbox/net-option.c core/sandbox/net-option.h \
 	core/sandbox/network.c core/sandbox/network.h \
 	core/sandbox/share.c core/sandbox/share.h \
@@ -47,10 +49,10 @@ tests_unit_client_hostile_test_SOURCES = tests/unit/client_hostile_test.c tests/
 tests_unit_client_hostile_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_client_hostile_test_LDADD = $(CLIENT_TEST_WITH)
 
-# --share and --root: the words, and the mounts that the agent is asked for.
+# --share, --root, --net and --cluster: the words, and the mounts that the agent is asked for.
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/share_test tests/unit/link_test tests/unit/net_option_test
-TESTS += tests/unit/share_test tests/unit/link_test tests/unit/net_option_test
+check_PROGRAMS += tests/unit/share_test tests/unit/link_test tests/unit/names_test tests/unit/net_option_test tests/unit/cluster_option_test
+TESTS += tests/unit/share_test tests/unit/link_test tests/unit/names_test tests/unit/net_option_test tests/unit/cluster_option_test
 endif
 SHARE_TEST_WITH = core/sandbox/libsandbox.a agent/libagentshared.a core/config/libconfig.a core/machine/libmachine.a \
 	$(UNIT_LIBS) $(CONFIG_LIBS)
@@ -60,6 +62,12 @@ tests_unit_share_test_LDADD = $(SHARE_TEST_WITH)
 tests_unit_net_option_test_SOURCES = tests/unit/net_option_test.c
 tests_unit_net_option_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_net_option_test_LDADD = $(SHARE_TEST_WITH)
+tests_unit_names_test_SOURCES = tests/unit/names_test.c
+tests_unit_names_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_names_test_LDADD = core/sandbox/libsandbox.a $(UNIT_LIBS)
+tests_unit_cluster_option_test_SOURCES = tests/unit/cluster_option_test.c
+tests_unit_cluster_option_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_option_test_LDADD = $(SHARE_TEST_WITH)
 tests_unit_link_test_SOURCES = tests/unit/link_test.c tests/unit/client_agent.c tests/unit/client_agent.h
 tests_unit_link_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_link_test_LDADD = $(SHARE_TEST_WITH)

@@ -4,7 +4,8 @@
  * "network" of its info(), capsa-plugin.h).
  *
  * All are asked for at once, together with the mounts (mounts.h): the agent takes its requests in turn, so it is one
- * round trip, and by then the root stands whose /etc/resolv.conf is meant. What is set up already stays so.
+ * round trip, and by then the root stands whose /etc/resolv.conf is meant. What is set up already stays so. Where there are
+ * several cards each is asked for with the names of all (names.h).
  *
  * On the main loop of the machine's process.
  */

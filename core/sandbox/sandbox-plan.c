@@ -159,6 +159,9 @@ int sandbox_plan_config(struct config *config, const struct sandbox_options *opt
 		rc = share_add(&options->shares[i], config, err);
 	if (!rc)
 		rc = net_options_add(&options->net, config, err);
+	/* Behind it: the first card that has a gateway has the default route, and --publish needs it to be that one. */
+	if (!rc)
+		rc = cluster_options_add(&options->clusters, config, err);
 	if (!rc)
 		rc = add_devices(config, err);
 	if (!rc)

@@ -17,6 +17,7 @@
 #include "core/base/error.h"
 #include "core/config/config.h"
 #include "core/sandbox/image.h"
+#include "core/sandbox/cluster-option.h"
 #include "core/sandbox/net-option.h"
 #include "core/sandbox/share.h"
 #include "core/base/timeline.h"
@@ -36,6 +37,7 @@ struct sandbox_options {
 	const struct share *shares; /* beside those of the file: n_shares of them */
 	size_t n_shares;
 	struct net_options net;
+	struct cluster_options clusters;
 	/* What takes long is said here. May be NULL. */
 	void (*progress)(void *ctx, const char *what);
 	void *ctx;

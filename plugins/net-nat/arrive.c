@@ -3,7 +3,8 @@
  * arrive.c - see nat.h: each frame of the guest's passes here, and is judged by what it says about itself before any
  * room sees it.
  *
- * THEORY OF OPERATION. What is not allowed to the next step ends here, in this order:
+ * THEORY OF OPERATION. With neighbours, what is not for the gateway is not even looked at. What is not allowed to the
+ * next step ends here, in this order:
  *
  *   taken apart     lengths that are not true, mapped IPv4 in IPv6, headers beyond the copy      `malformed`
  *   link            to somebody else's MAC: nobody's. From our own or a group's                  `spoofed`
@@ -12,7 +13,8 @@
  *   routed          source routes, either family                                                 `unsupported`
  *   fragments       wait in fragment.c and come again as one packet, from "source" on
  *   gateway         what it answers itself
- *   groups          multicast, broadcast, mDNS: there is nobody else on this link
+ *   groups          multicast, broadcast, mDNS: there is nobody else on this link, or they have it by the card
+ *   neighbours      where there are any, they are not reached by the gateway                     `unsupported`
  *   hop limit       one that goes no further than here, to others than the gateway: the guest is told
  *   protocol        TCP, UDP, echo requests; all other ones                                      `unsupported`
  *
@@ -198,6 +200,10 @@ static void take_ip(struct nat *nat, const struct nic_frame *frame, const struct
 		counter_add(nat->counters.spoofed, 1);
 		return;
 	}
+	if (nat_is_neighbour(nat, &p->target)) {
+		counter_add(nat->counters.unsupported, 1); /* they are on its link: no way through us */
+		return;
+	}
 	if (nat_is_guest_address(nat, &p->target))
 		return; /* to itself, or to a neighbour that does not exist */
 	if (p->ttl <= 1 && !nat_is_gateway_address(nat, &p->target)) {
@@ -229,30 +235,36 @@ static void take(struct nat *nat, const struct nic_frame *frame, const struct pa
 	}
 }
 
-void nat_frame(void *ctx, const struct nic_frame *frame)
+void nat_take_frame(struct nat *nat, const struct nic_frame *frame, const struct packet *packet)
 {
-	struct nat *nat = ctx;
-	struct packet packet;
-
+	if (nat->neighbours.there && !nat_is_for_gateway(nat, packet, frame->head, frame->head_len))
+		return;
 	counter_add(nat->counters.tx_packets, 1);
 	counter_add(nat->counters.tx_bytes, frame->len);
 	rate_spend(nat->rate, RATE_OUT, frame->len);
-	packet_parse(frame->head, frame->head_len, frame->len, &packet);
-	if (packet.kind == PACKET_MALFORMED) {
+	if (packet->kind == PACKET_MALFORMED) {
 		counter_add(nat->counters.malformed, 1);
 		return;
 	}
-	if (is_group_mac(packet.from) || memcmp(packet.from, nat->gateway_mac, ETH_ALEN) == 0) {
+	if (is_group_mac(packet->from) || memcmp(packet->from, nat->gateway_mac, ETH_ALEN) == 0) {
 		counter_add(nat->counters.spoofed, 1);
 		return;
 	}
-	if (!is_group_mac(packet.to) && memcmp(packet.to, nat->gateway_mac, ETH_ALEN) != 0)
+	if (!is_group_mac(packet->to) && memcmp(packet->to, nat->gateway_mac, ETH_ALEN) != 0)
 		return;
-	if (packet.vlan && (packet.vlan_tag & VLAN_ID) != 0) {
+	if (packet->vlan && (packet->vlan_tag & VLAN_ID) != 0) {
 		counter_add(nat->counters.unsupported, 1);
 		return;
 	}
-	take(nat, frame, &packet, false);
+	take(nat, frame, packet, false);
+}
+
+void nat_frame(void *ctx, const struct nic_frame *frame)
+{
+	struct packet packet;
+
+	packet_parse(frame->head, frame->head_len, frame->len, &packet);
+	nat_take_frame(ctx, frame, &packet);
 }
 
 void nat_whole_packet(struct nat *nat, const struct nic_frame *frame)

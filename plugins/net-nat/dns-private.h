@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dns-private.h - what dns.c (questions under way), dns-stream.c (TCP, both sides) and dns-hosts.c share. No one else.
- */
+/* dns-private.h - what dns.c (questions under way), dns-stream.c (TCP, both sides), dns-hosts.c and dns-members.c
+ * share. No one else. */
 #ifndef CAPSA_NAT_DNS_PRIVATE_H
 #define CAPSA_NAT_DNS_PRIVATE_H
 
@@ -82,6 +82,20 @@ struct dns_asker {
 
 /* dns.c: a question has come. `message` may be changed. */
 void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *message, size_t len);
+/* Of the question's type and name; TTL in seconds, at most 65535. */
+struct dns_records {
+	const unsigned char *data; /* n times `size` bytes */
+	size_t size;
+	unsigned n, ttl;
+};
+#define DNS_RECORDS_MAX 16u /* of addresses; one of another type may be as long as these together */
+/* An answer of our own. */
+void dns_reply(struct dns *dns, const struct dns_asker *to, const unsigned char *message,
+               const struct dns_question *question, int code, const struct dns_records *records);
+/* To a question for A or AAAA: n <= DNS_RECORDS_MAX of that family. */
+void dns_reply_addresses(struct dns *dns, const struct dns_asker *to, const unsigned char *message,
+                         const struct dns_question *question, const struct in6_addr *addresses, unsigned n,
+                         unsigned ttl);
 /* An answer of the upstream's is there, whole. Ends the question, or asks the next upstream. */
 void dns_answered(struct dns_pending *p, unsigned char *answer, size_t len);
 /* This upstream will not answer: the next one's turn. May end the question. */
@@ -98,6 +112,10 @@ void dns_stream_reply(struct dns_connection *c, const unsigned char *message, si
 void dns_stream_close(struct dns_connection *c);
 /* A question of it has ended: a connection without any ends when the guest has ended it, or after a while. */
 void dns_stream_settle(struct dns_connection *c);
+
+/* dns-members.c: answers what is asked about neighbours' names and addresses; false: it is about something else. */
+bool members_answer(struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
+                    const struct dns_question *question);
 
 /* dns-hosts.c: the host's /etc/hosts. */
 /* `folder`/`name`; both constants. 0 or -ENOMEM. */

@@ -8,6 +8,7 @@
  * fits; the last upstream has failed (SERVFAIL); too many are under way (the oldest goes); the guest's driver has gone.
  */
 #include <arpa/nameser.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,6 @@
 
 #define DNS_ROUNDS 2u
 #define HOSTS_TTL 60u
-#define HOSTS_ADDRESSES 16u
 #define REFUSED_TOLD_EVERY 1000u /* ms */
 #define ANSWERS_A_TURN 16u       /* datagrams that are looked at of one socket: the rest may be lies as well */
 
@@ -301,8 +301,9 @@ static void tell_refused(struct dns *dns, const struct dns_question *question)
 	if (dns->refused_told && now - dns->refused_told < REFUSED_TOLD_EVERY)
 		return;
 	dns->refused_told = now;
-	nat->host->log(nat->dev, CAPSA_LOG_INFO, "name \"%s\" refused: no rule allows it",
-	               question->named ? question->name : "(not printable)");
+	nat->host->log(nat->dev, CAPSA_LOG_INFO, "name \"%s\" refused: %s",
+	               question->named ? question->name : "(not printable)",
+	               nat->neighbours.isolated ? "no member has it, and there is no way out" : "no rule allows it");
 }
 
 /*
@@ -316,10 +317,16 @@ static bool is_allowed(const struct policy *policy, const struct dns_question *q
 	return policy_allows_name(policy, "\\") && policy_allows_name(policy, question->likeness);
 }
 
-/* The code to refuse it with, or 0. Whole zones and all records at once are no business of a guest's. */
+/* Whole zones and all records at once are no business of a guest's. */
+static bool is_too_much(const struct dns_question *question)
+{
+	return question->type == ns_t_axfr || question->type == ns_t_ixfr || question->type == ns_t_any;
+}
+
+/* The code to refuse it with, or 0. Where nothing leaves, no question does. */
 static int judge(struct dns *dns, const struct dns_question *question)
 {
-	if (question->type == ns_t_axfr || question->type == ns_t_ixfr || question->type == ns_t_any)
+	if (is_too_much(question) || dns->nat->neighbours.isolated)
 		return ns_r_refused;
 	return is_allowed(dns->nat->policy, question) ? 0 : ns_r_refused;
 }
@@ -330,39 +337,62 @@ static void put16(unsigned char **at, unsigned value)
 	*(*at)++ = (unsigned char)value;
 }
 
-/* Out of /etc/hosts. */
-static bool answer_from_hosts(struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
-                              const struct dns_question *question)
+void dns_reply(struct dns *dns, const struct dns_asker *to, const unsigned char *message,
+               const struct dns_question *question, int code, const struct dns_records *records)
 {
-	unsigned char answer[DNS_HEADER + 255 + 4 + HOSTS_ADDRESSES * (12 + 16) + DNS_OPT], *at;
-	const bool ipv6 = question->type == ns_t_aaaa;
-	struct in6_addr found[HOSTS_ADDRESSES];
-	unsigned n = 0;
+	unsigned char answer[DNS_HEADER + 255 + 4 + DNS_RECORDS_MAX * (12 + 16) + DNS_OPT], *at;
 	size_t len;
 
-	if (!dns->hosts || question->class != ns_c_in || !question->named ||
-	    (question->type != ns_t_a && question->type != ns_t_aaaa) ||
-	    !hosts_find(dns->hosts, question->name, ipv6, found, HOSTS_ADDRESSES, &n))
-		return false;
-	at = answer + dns_message_refuse(message, question, ns_r_noerror, answer);
-	answer[7] = (unsigned char)n;
-	for (unsigned i = 0; i < n; i++) {
-		const struct in_addr ipv4 = ipv6 ? (struct in_addr){ 0 } : net_to_ipv4(&found[i]);
-
-		names_learn(dns->nat->names, question->name, &found[i], HOSTS_TTL);
+	assert(records->n * (12 + records->size) <= DNS_RECORDS_MAX * (12 + 16));
+	at = answer + dns_message_refuse(message, question, code, answer);
+	answer[7] = (unsigned char)records->n;
+	for (unsigned i = 0; i < records->n; i++) {
 		put16(&at, 0xc000 | DNS_HEADER); /* the name of the question */
 		put16(&at, question->type);
 		put16(&at, ns_c_in);
 		put16(&at, 0);
-		put16(&at, HOSTS_TTL);
-		put16(&at, ipv6 ? 16 : 4);
-		memcpy(at, ipv6 ? (const void *)&found[i] : &ipv4, ipv6 ? 16 : 4);
-		at += ipv6 ? 16 : 4;
+		put16(&at, records->ttl);
+		put16(&at, (unsigned)records->size);
+		memcpy(at, records->data + i * records->size, records->size);
+		at += records->size;
 	}
 	len = (size_t)(at - answer);
-	if (!asker->connection && len + DNS_OPT > question->udp_size)
+	if (!to->connection && len + DNS_OPT > question->udp_size)
 		len = dns_message_truncate(answer, len, question->end);
-	reply(dns, asker, answer, dns_message_add_opt(answer, len, question));
+	reply(dns, to, answer, dns_message_add_opt(answer, len, question));
+}
+
+void dns_reply_addresses(struct dns *dns, const struct dns_asker *to, const unsigned char *message,
+                         const struct dns_question *question, const struct in6_addr *addresses, unsigned n, unsigned ttl)
+{
+	const bool ipv6 = question->type == ns_t_aaaa;
+	unsigned char data[DNS_RECORDS_MAX * 16];
+	struct dns_records records = { .data = data, .size = ipv6 ? 16 : 4, .n = n, .ttl = ttl };
+
+	assert(n <= DNS_RECORDS_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		const struct in_addr ipv4 = ipv6 ? (struct in_addr){ 0 } : net_to_ipv4(&addresses[i]);
+
+		memcpy(data + i * records.size, ipv6 ? (const void *)&addresses[i] : &ipv4, records.size);
+	}
+	dns_reply(dns, to, message, question, ns_r_noerror, &records);
+}
+
+/* Out of /etc/hosts. */
+static bool answer_from_hosts(struct dns *dns, const struct dns_asker *asker, const unsigned char *message,
+                              const struct dns_question *question)
+{
+	const bool ipv6 = question->type == ns_t_aaaa;
+	struct in6_addr found[DNS_RECORDS_MAX];
+	unsigned n = 0;
+
+	if (!dns->hosts || question->class != ns_c_in || !question->named ||
+	    (question->type != ns_t_a && question->type != ns_t_aaaa) ||
+	    !hosts_find(dns->hosts, question->name, ipv6, found, DNS_RECORDS_MAX, &n))
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		names_learn(dns->nat->names, question->name, &found[i], HOSTS_TTL);
+	dns_reply_addresses(dns, asker, message, question, found, n, HOSTS_TTL);
 	return true;
 }
 
@@ -405,6 +435,8 @@ void dns_ask(struct dns *dns, const struct dns_asker *asker, unsigned char *mess
 	if (code < 0)
 		return;
 	counter_add(dns->nat->counters.dns_queries, 1);
+	if (!code && !is_too_much(&question) && members_answer(dns, asker, message, &question))
+		return;
 	if (!code) {
 		code = judge(dns, &question);
 		if (code)

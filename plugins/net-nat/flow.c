@@ -313,7 +313,7 @@ void flow_refused(struct nat *nat, const struct flow_key *key, int error)
 
 /* ---- beginning ---- */
 
-static struct verdict judge(struct nat *nat, const struct flow *flow)
+static struct verdict ask_policy(struct nat *nat, const struct flow *flow)
 {
 	const struct policy_question question = { .protocol = flow->key.protocol,
 		                                  .real = flow->real,
@@ -327,6 +327,29 @@ static struct verdict judge(struct nat *nat, const struct flow *flow)
 		verdict.unnamed = true;
 	}
 	return verdict;
+}
+
+/* Where nothing leaves, no rule is asked. */
+static struct verdict judge(struct nat *nat, const struct flow *flow)
+{
+	if (nat->neighbours.isolated)
+		return (struct verdict){ .rule = POLICY_GROUND_RULE, .protocol = flow->key.protocol, .asked = flow->real };
+	return ask_policy(nat, flow);
+}
+
+/* What has its verdict begins, or does not: 0 or -EACCES. */
+static int count_and_log(struct nat *nat, const struct flow *flow)
+{
+	policy_count(nat->policy, &flow->verdict, 1, 0);
+	if (!flow->verdict.allowed) {
+		counter_add(nat->counters.flows_denied, 1);
+		if (flow->verdict.log && !denied_before(nat->flows, hash_of(nat->flows, &flow->key)))
+			write_line(nat->flows, flow);
+		return -EACCES;
+	}
+	if (flow->verdict.log)
+		write_line(nat->flows, flow);
+	return 0;
 }
 
 static int find_room(struct nat *nat, const struct flow_key *key)
@@ -345,16 +368,15 @@ int flow_begin(struct nat *nat, const struct flow_key *key, struct flow *flow)
 	flow->real.address = nat_real_target(nat, &key->far.address);
 	flow->inbound = false;
 	flow->verdict = judge(nat, flow);
-	policy_count(nat->policy, &flow->verdict, 1, 0);
-	if (!flow->verdict.allowed) {
-		counter_add(nat->counters.flows_denied, 1);
-		if (flow->verdict.log && !denied_before(nat->flows, hash_of(nat->flows, key)))
-			write_line(nat->flows, flow);
-		return -EACCES;
-	}
-	if (flow->verdict.log)
-		write_line(nat->flows, flow);
-	return find_room(nat, key);
+	return count_and_log(nat, flow) < 0 ? -EACCES : find_room(nat, key);
+}
+
+bool flow_may_pass(struct nat *nat, const struct flow_key *key)
+{
+	struct flow flow = { .nat = nat, .key = *key, .real = key->far };
+
+	flow.verdict = ask_policy(nat, &flow);
+	return count_and_log(nat, &flow) == 0;
 }
 
 int flow_begin_inbound(struct nat *nat, const struct flow_key *key, struct flow *flow)

@@ -77,6 +77,8 @@ struct flow *flows_find(const struct flows *flows, const struct flow_key *key);
  * reached, and no UDP flow was idle long enough to end in its place (udp_make_room()).
  */
 int flow_begin(struct nat *nat, const struct flow_key *key, struct flow *flow);
+/* The same for what goes to a neighbour, by the card: no flow comes of it. Whether it is allowed. */
+bool flow_may_pass(struct nat *nat, const struct flow_key *key);
 /* The same for what came by a published port: nothing is judged. 0 or -EMFILE. */
 int flow_begin_inbound(struct nat *nat, const struct flow_key *key, struct flow *flow);
 /* Puts it into the table. -EEXIST, -EMFILE, -ENOMEM. */

@@ -214,7 +214,7 @@ static int open_listener(struct nat *nat, struct listener *listener)
 
 int forwards_new(struct nat *nat, struct forwards **out, char *cause, size_t size)
 {
-	const struct capsa_value *list = nat->options.forward;
+	const struct capsa_value *list = nat->neighbours.isolated ? NULL : nat->options.forward;
 	const size_t n = list ? list->n_items : 0;
 	struct forwards *forwards = calloc(1, sizeof *forwards + n * sizeof *forwards->listeners);
 	int rc = 0;
@@ -284,7 +284,8 @@ bool forward_guest_is_there(const struct nat *nat)
 static bool can_be_shown(const struct nat *nat, const struct in6_addr *peer)
 {
 	return nat->options.keep_source && (net_is_ipv4(peer) || nat->ipv6) && !net_is_loopback(peer) &&
-	       !net_is_link_local(peer) && !nat_is_guest_address(nat, peer) && !nat_is_gateway_address(nat, peer);
+	       !net_is_link_local(peer) && !nat_is_guest_address(nat, peer) && !nat_is_gateway_address(nat, peer) &&
+	       !nat_is_neighbour(nat, peer);
 }
 
 int forward_key(const struct nat *nat, const struct net_endpoint *peer, uint16_t guest_port, struct flow_key *key)

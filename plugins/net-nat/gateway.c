@@ -86,7 +86,7 @@ static bool is_ours(const struct nat *nat, const struct arp *arp, const struct i
 {
 	if (net_same(target, &nat->gateway4))
 		return true;
-	return arp->sender.s_addr != 0 && !net_same(target, &nat->guest4) && !net_is_unspecified(target) &&
+	return !nat->neighbours.there && arp->sender.s_addr != 0 && !net_same(target, &nat->guest4) && !net_is_unspecified(target) &&
 	       !net_is_multicast(target) && !net_is_loopback(target) && !net_is_link_local(target);
 }
 
@@ -161,7 +161,8 @@ static void answer_dhcp(struct gateway *gateway, const struct nic_frame *frame, 
 	const struct net_endpoint from = { nat->gateway4, DHCP_SERVER_PORT };
 	struct dhcp_lease lease = { .address = net_to_ipv4(&nat->guest4),
 		                    .server = net_to_ipv4(&nat->gateway4),
-		                    .router = net_to_ipv4(&nat->gateway4),
+		                    .router = nat->neighbours.isolated ? (struct in_addr){ 0 }
+		                                                       : net_to_ipv4(&nat->gateway4),
 		                    .bits = nat->options.subnet.bits - 96,
 		                    .dns = { net_to_ipv4(&nat->gateway4) },
 		                    .n_dns = 1,
@@ -220,7 +221,7 @@ static void advertise_router(struct nat *nat, unsigned pair, const struct in6_ad
 {
 	struct router router = { .prefix = nat->options.subnet6,
 		                 .mtu = nic_mtu(nat->nic),
-		                 .lifetime = ROUTER_LIFETIME,
+		                 .lifetime = nat->neighbours.isolated ? 0 : ROUTER_LIFETIME,
 		                 .dns = &nat->gateway6,
 		                 .n_dns = 1 };
 	unsigned char message[NEIGHBOUR_MESSAGE_MAX];

@@ -50,13 +50,14 @@ static void tell_interface(const struct nat *nat, const struct in6_addr *address
 }
 
 /* The gateways, which are the name servers as well. */
-static void tell_gateways(const struct nat *nat, const char *key)
+static void tell_gateways(const struct nat *nat, const char *key, bool any)
 {
 	char text[NET_ADDRESS_TEXT];
 
 	begin_list(nat, key);
-	tell_text(nat, NULL, net_address_text(&nat->gateway4, text));
-	if (nat->ipv6)
+	if (any)
+		tell_text(nat, NULL, net_address_text(&nat->gateway4, text));
+	if (any && nat->ipv6)
 		tell_text(nat, NULL, net_address_text(&nat->gateway6, text));
 	end(nat);
 }
@@ -80,8 +81,8 @@ static void tell_network(const struct nat *nat)
 	if (nat->ipv6)
 		tell_interface(nat, &nat->guest6, &o->subnet6);
 	end(nat);
-	tell_gateways(nat, "gateways");
-	tell_gateways(nat, "nameservers");
+	tell_gateways(nat, "gateways", !nat->neighbours.isolated);
+	tell_gateways(nat, "nameservers", true);
 	begin_list(nat, "search");
 	for (unsigned i = 0; i < n_search; i++)
 		tell_text(nat, NULL, search[i]);

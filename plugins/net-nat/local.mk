@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-NET_NAT_SOURCES = \
-	plugins/net-nat/nat.h \
+# The translation, which cluster-switch has in it as well.
+NAT_SOURCES = \
+	plugins/net-nat/nat.c plugins/net-nat/nat.h \
 	plugins/net-nat/arrive.c \
 	plugins/net-nat/dns.c plugins/net-nat/dns.h plugins/net-nat/dns-private.h \
 	plugins/net-nat/dns-hosts.c \
+	plugins/net-nat/dns-members.c \
 	plugins/net-nat/dns-message.c plugins/net-nat/dns-message.h \
 	plugins/net-nat/dns-stream.c \
 	plugins/net-nat/echo.c plugins/net-nat/echo.h \
@@ -18,7 +20,7 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/icmp-error.c plugins/net-nat/icmp-error.h \
 	plugins/net-nat/info.c plugins/net-nat/info.h \
 	plugins/net-nat/names.c plugins/net-nat/names.h \
-	plugins/net-nat/net-nat.c \
+	plugins/net-nat/neighbours.c \
 	plugins/net-nat/options.c plugins/net-nat/options.h \
 	plugins/net-nat/policy.c plugins/net-nat/policy.h plugins/net-nat/policy-rule.h \
 	plugins/net-nat/policy-read.c \
@@ -42,10 +44,18 @@ NET_NAT_SOURCES = \
 	plugins/net-nat/udp-publish.c \
 	plugins/net-nat/upstream.c plugins/net-nat/upstream.h
 
+NET_NAT_SOURCES = \
+	plugins/net-nat/keys.c plugins/net-nat/keys.h \
+	plugins/net-nat/net-nat.c
+
+noinst_LTLIBRARIES += plugins/net-nat/libnat.la
+plugins_net_nat_libnat_la_SOURCES = $(NAT_SOURCES)
+plugins_net_nat_libnat_la_LIBADD = plugins/net/libnet.la -lresolv
+
 plugin_LTLIBRARIES += plugins/net-nat/net-nat.la
 plugins_net_nat_net_nat_la_SOURCES = $(NET_NAT_SOURCES)
 plugins_net_nat_net_nat_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_net_nat_net_nat_la_LIBADD = plugins/net/libnet.la -lresolv
+plugins_net_nat_net_nat_la_LIBADD = plugins/net-nat/libnat.la
 
 # Its tests are the guest's side of the card: tests/unit/nat_guest.h, linked with the plugin's own objects.
 NET_NAT_TEST_WITH = tests/unit/libnet-nat-test.a core/config/libconfig.a $(UNIT_LIBS) $(CONFIG_LIBS) -lresolv
@@ -62,7 +72,7 @@ TESTS += $(NET_NAT_TESTS)
 endif
 tests_unit_libnet_nat_test_a_SOURCES = tests/unit/nat_guest.c tests/unit/nat_guest.h tests/unit/nat_host.c tests/unit/nat_host.h \
 	tests/unit/descriptors.h tests/unit/iovec_copy.h \
-	$(NET_SOURCES) $(NET_NAT_SOURCES)
+	$(NET_SOURCES) $(NAT_SOURCES) $(NET_NAT_SOURCES)
 tests_unit_libnet_nat_test_a_CFLAGS = $(UNIT_CFLAGS)
 
 tests_unit_nat_card_test_SOURCES = tests/unit/nat_card_test.c
@@ -235,3 +245,12 @@ tests_unit_nat_dns_stream_test_LDADD = $(NET_NAT_TEST_WITH)
 tests_unit_nat_upstream_test_SOURCES = tests/unit/nat_upstream_test.c $(NAT_DNS_CASE)
 tests_unit_nat_upstream_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_nat_upstream_test_LDADD = $(NET_NAT_TEST_WITH)
+
+# Where the gateway has neighbours, over a card of the test's own.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/nat_neighbours_test
+TESTS += tests/unit/nat_neighbours_test
+endif
+tests_unit_nat_neighbours_test_SOURCES = tests/unit/nat_neighbours_test.c $(NAT_DNS_CASE)
+tests_unit_nat_neighbours_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_nat_neighbours_test_LDADD = $(NET_NAT_TEST_WITH)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * options.c - see options.h. The core has checked types, limits and choices; what is left are addresses, names and
- * what stands inside of lists and groups. Rules of `policy` are policy.c's to read.
+ * what stands inside of lists and groups. Rules of `policy` are policy-read.c's to read.
  */
 #include "plugins/net-nat/options.h"
 
@@ -15,27 +15,6 @@
 #include "plugins/net-nat/names.h"
 #include "plugins/net-nat/policy.h"
 
-enum key {
-	KEY_MAC,
-	KEY_MTU,
-	KEY_QUEUES,
-	KEY_OFFLOADS,
-	KEY_LINK,
-	KEY_SUBNET,
-	KEY_IPV6,
-	KEY_SUBNET6,
-	KEY_HOST_NAME,
-	KEY_FORWARD,
-	KEY_KEEP_SOURCE,
-	KEY_DNS,
-	KEY_SEARCH,
-	KEY_HOSTS_FILE,
-	KEY_POLICY,
-	KEY_MAX_FLOWS,
-	KEY_RATE,
-	N_KEYS,
-};
-
 #define IPV4_BITS 96u /* of a mapped address, in front of its own (address.h) */
 #define SUBNET_BITS_MIN 8u
 #define SUBNET_BITS_MAX 30u /* network, gateway, guest, broadcast */
@@ -43,85 +22,6 @@ enum key {
 #define HOST_NAME_MAX_LEN 63u
 #define RATE_MIN 1024u
 #define RATE_MAX (INT64_C(1) << 40)
-
-const struct capsa_key net_nat_keys[] = {
-	[KEY_MAC] = { .name = "mac",
-	              .type = CAPSA_TYPE_STRING,
-	              .unique = true,
-	              .help = "the guest's hardware address, as in \"52:54:00:12:34:56\" (without it: one that "
-	                      "belongs to the machine's name)" },
-	[KEY_MTU] = { .name = "mtu",
-	              .type = CAPSA_TYPE_INT,
-	              .default_text = "1500",
-	              .min = NIC_MTU_MIN,
-	              .max = NIC_MTU_MAX,
-	              .help = "bytes of the longest packet; 65520 is the fastest between guest and host" },
-	[KEY_QUEUES] = { .name = "queues",
-	                 .type = CAPSA_TYPE_INT,
-	                 .default_text = "0",
-	                 .min = 0,
-	                 .max = NIC_PAIRS_MAX,
-	                 .help = "pairs of queues; 0: one a vCPU, at most 4" },
-	[KEY_OFFLOADS] = { .name = "offloads",
-	                   .type = CAPSA_TYPE_BOOL,
-	                   .default_text = "true",
-	                   .help = "checksums and segmentation are left to capsa; false: for drivers that cannot" },
-	[KEY_LINK] = { .name = "link",
-	               .type = CAPSA_TYPE_BOOL,
-	               .default_text = "true",
-	               .flags = CAPSA_KEY_LIVE,
-	               .help = "the cable is in" },
-	[KEY_SUBNET] = { .name = "subnet",
-	                 .type = CAPSA_TYPE_STRING,
-	                 .default_text = "10.0.2.0/24",
-	                 .help = "the guest's IPv4 network: its first address is the gateway's, its second the "
-	                         "guest's" },
-	[KEY_IPV6] = { .name = "ipv6",
-	               .type = CAPSA_TYPE_BOOL,
-	               .default_text = "true",
-	               .help = "the guest has IPv6 as well" },
-	[KEY_SUBNET6] = { .name = "subnet6",
-	                  .type = CAPSA_TYPE_STRING,
-	                  .default_text = "fd00:ca:b5a::/64",
-	                  .help = "the guest's IPv6 network, a /64" },
-	[KEY_HOST_NAME] = { .name = "host_name",
-	                    .type = CAPSA_TYPE_STRING,
-	                    .help = "the name that DHCP gives the guest (without it: the machine's)" },
-	[KEY_FORWARD] = { .name = "forward",
-	                  .type = CAPSA_TYPE_LIST,
-	                  .help = "published ports, each \"[tcp:|udp:][ADDRESS:]PORT:GUEST_PORT\"; no address: "
-	                          "127.0.0.1; port 0: any that is free" },
-	[KEY_KEEP_SOURCE] = { .name = "keep_source",
-	                      .type = CAPSA_TYPE_BOOL,
-	                      .default_text = "false",
-	                      .help = "the guest sees who connects to a published port; false: it sees the gateway" },
-	[KEY_DNS] = { .name = "dns",
-	              .type = CAPSA_TYPE_LIST,
-	              .help = "name servers to ask, each \"ADDRESS\", \"ADDRESS:PORT\" or \"[ADDRESS]:PORT\" (without "
-	                      "it: those of the host's resolv.conf)" },
-	[KEY_SEARCH] = { .name = "search",
-	                 .type = CAPSA_TYPE_LIST,
-	                 .help = "domains in which the guest looks for short names (without it: the host's)" },
-	[KEY_HOSTS_FILE] = { .name = "hosts_file",
-	                     .type = CAPSA_TYPE_BOOL,
-	                     .default_text = "false",
-	                     .help = "names in the host's /etc/hosts are known to the guest" },
-	[KEY_POLICY] = { .name = "policy",
-	                 .type = CAPSA_TYPE_GROUP,
-	                 .flags = CAPSA_KEY_LIVE,
-	                 .help = "what the guest may reach: default, rules, check_names (without it: the internet, but "
-	                         "nothing of the host, no link-local and no metadata address)" },
-	[KEY_MAX_FLOWS] = { .name = "max_flows",
-	                    .type = CAPSA_TYPE_INT,
-	                    .default_text = "16384",
-	                    .min = 1,
-	                    .max = 1 << 20,
-	                    .help = "connections and conversations at a time; each takes a file descriptor" },
-	[KEY_RATE] = { .name = "rate",
-	               .type = CAPSA_TYPE_GROUP,
-	               .help = "bytes a second: { in = \"10M\"; out = \"1M\"; }, to and from the guest; 0: no limit" },
-	[N_KEYS] = { .name = NULL },
-};
 
 struct cause {
 	char *text;
@@ -194,9 +94,9 @@ static bool is_subnet(const struct net_prefix *p)
 	return !net_is_loopback(a) && !net_is_link_local(a) && !net_is_multicast(a) && !net_is_unspecified(a);
 }
 
-static int read_subnets(const struct cause *cause, const struct capsa_value *values, struct options *options)
+static int read_subnets(const struct cause *cause, const struct options_values *values, struct options *options)
 {
-	const char *four = values[KEY_SUBNET].string, *six = values[KEY_SUBNET6].string;
+	const char *four = values->subnet->string, *six = values->subnet6->string;
 	struct net_prefix *p = &options->subnet;
 
 	if (net_prefix_parse(four, p) < 0 || !net_is_ipv4(&p->address))
@@ -230,7 +130,8 @@ static int read_host_name(const struct cause *cause, const struct capsa_value *v
 	if (strlen(name) > HOST_NAME_MAX_LEN)
 		return refuse(cause, "host_name has %zu bytes; at most %u are possible", strlen(name),
 		              HOST_NAME_MAX_LEN);
-	if (!name[0] || names_normal(name, normal, sizeof normal) < 0 ||
+	if (!name[0] || name[0] == '-' || name[strlen(name) - 1] == '-' ||
+	    names_normal(name, normal, sizeof normal) < 0 ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != strlen(name))
 		return refuse(cause, "host_name \"%s\" is none; use letters, digits, hyphens and dots between them",
 		              name);
@@ -392,30 +293,44 @@ static int read_rate(const struct cause *cause, const struct capsa_value *value,
 
 /* ---- the whole ---- */
 
-int options_read(struct options *options, const struct capsa_value *values, size_t n, char *text, size_t size)
+int options_read_card(struct options *options, const struct options_values *values, char *text, size_t size)
+{
+	const struct cause cause = { .text = text, .size = size };
+
+	options->mtu = (uint16_t)values->mtu->integer;
+	options->queues = (unsigned)values->queues->integer;
+	options->offloads = values->offloads->boolean;
+	options->link = values->link->boolean;
+	return read_mac(&cause, values->mac, options);
+}
+
+int options_read_subnets(struct options *options, const struct options_values *values, char *text, size_t size)
+{
+	const struct cause cause = { .text = text, .size = size };
+
+	options->ipv6 = values->ipv6->boolean;
+	return read_subnets(&cause, values, options);
+}
+
+int options_read_rate(struct options *options, const struct options_values *values, char *text, size_t size)
+{
+	const struct cause cause = { .text = text, .size = size };
+
+	return read_rate(&cause, values->rate, options);
+}
+
+int options_read_gateway(struct options *options, const struct options_values *values, char *text, size_t size)
 {
 	const struct cause cause = { .text = text, .size = size };
 	int rc;
 
-	if (n != N_KEYS)
-		return refuse(&cause, "%zu values for %u keys", n, (unsigned)N_KEYS);
-	*options = (struct options){
-		.mtu = (uint16_t)values[KEY_MTU].integer,
-		.queues = (unsigned)values[KEY_QUEUES].integer,
-		.offloads = values[KEY_OFFLOADS].boolean,
-		.link = values[KEY_LINK].boolean,
-		.ipv6 = values[KEY_IPV6].boolean,
-		.keep_source = values[KEY_KEEP_SOURCE].boolean,
-		.hosts_file = values[KEY_HOSTS_FILE].boolean,
-		.policy = is_given(&values[KEY_POLICY]) ? &values[KEY_POLICY] : NULL,
-		.max_flows = (unsigned)values[KEY_MAX_FLOWS].integer,
-		.has_max_flows = !values[KEY_MAX_FLOWS].from_default,
-	};
-	rc = read_mac(&cause, &values[KEY_MAC], options);
-	rc = rc ? rc : read_subnets(&cause, values, options);
-	rc = rc ? rc : read_host_name(&cause, &values[KEY_HOST_NAME], options);
-	rc = rc ? rc : read_forward(&cause, &values[KEY_FORWARD], options);
-	rc = rc ? rc : read_dns(&cause, &values[KEY_DNS], options);
-	rc = rc ? rc : read_search(&cause, &values[KEY_SEARCH], options);
-	return rc ? rc : read_rate(&cause, &values[KEY_RATE], options);
+	options->keep_source = values->keep_source->boolean;
+	options->hosts_file = values->hosts_file->boolean;
+	options->policy = is_given(values->policy) ? values->policy : NULL;
+	options->max_flows = (unsigned)values->max_flows->integer;
+	options->has_max_flows = !values->max_flows->from_default;
+	rc = read_host_name(&cause, values->host_name, options);
+	rc = rc ? rc : read_forward(&cause, values->forward, options);
+	rc = rc ? rc : read_dns(&cause, values->dns, options);
+	return rc ? rc : read_search(&cause, values->search, options);
 }

@@ -31,9 +31,9 @@ struct upstreams {
 	struct upstream list[UPSTREAMS_MAX];
 	unsigned n, turns;
 	char search_text[OPTIONS_SEARCH_MAX][256];
-	const char *search[OPTIONS_SEARCH_MAX];
+	const char *search[1 + OPTIONS_SEARCH_MAX]; /* neighbours.domain is the first */
 	unsigned n_search;
-	struct host_file *file; /* NULL where `dns` says whom to ask and `search` the rest */
+	struct host_file *file; /* NULL where `dns` says whom to ask and `search` the rest, or nobody is asked */
 };
 
 /* ---- the file ---- */
@@ -61,6 +61,15 @@ static void add_server(struct upstreams *u, char *text)
 	memcpy(u->list[u->n++].zone, zone, strlen(zone) + 1);
 }
 
+static void begin_search(struct upstreams *u)
+{
+	const char *domain = u->nat->neighbours.domain;
+
+	u->n_search = 0;
+	if (domain)
+		u->search[u->n_search++] = domain;
+}
+
 static void take_line(struct upstreams *u, char *line)
 {
 	char *save = NULL;
@@ -74,12 +83,13 @@ static void take_line(struct upstreams *u, char *line)
 		if (word && !u->nat->options.n_dns)
 			add_server(u, word);
 	} else if ((strcmp(key, "search") == 0 || strcmp(key, "domain") == 0) && !u->nat->options.has_search) {
-		for (u->n_search = 0; u->n_search < OPTIONS_SEARCH_MAX && (word = strtok_r(NULL, " \t", &save));) {
+		unsigned n = 0;
+
+		for (begin_search(u); n < OPTIONS_SEARCH_MAX && (word = strtok_r(NULL, " \t", &save));) {
 			if (strlen(word) >= sizeof u->search_text[0] || strcmp(word, ".") == 0)
 				continue;
-			strcpy(u->search_text[u->n_search], word);
-			u->search[u->n_search] = u->search_text[u->n_search];
-			u->n_search++;
+			strcpy(u->search_text[n], word);
+			u->search[u->n_search++] = u->search_text[n++];
 		}
 	}
 }
@@ -97,11 +107,12 @@ static void take_options(struct upstreams *u)
 {
 	const struct options *o = &u->nat->options;
 
-	u->n = u->n_search = 0;
+	u->n = 0;
+	begin_search(u);
 	for (; u->n < o->n_dns && u->n < UPSTREAMS_MAX; u->n++)
 		u->list[u->n] = (struct upstream){ .at = o->dns[u->n] };
-	for (; o->has_search && u->n_search < o->n_search; u->n_search++)
-		u->search[u->n_search] = o->search[u->n_search];
+	for (unsigned i = 0; o->has_search && i < o->n_search; i++)
+		u->search[u->n_search++] = o->search[i];
 }
 
 static void read_file(void *ctx)
@@ -127,7 +138,7 @@ int upstreams_new(struct nat *nat, const char *resolv_conf, struct upstreams **o
 	if (!u)
 		return -ENOMEM;
 	u->nat = nat;
-	if (!nat->options.n_dns || !nat->options.has_search)
+	if (!nat->neighbours.isolated && (!nat->options.n_dns || !nat->options.has_search))
 		rc = host_file_new(nat->host, nat->dev, resolv_conf, read_file, u, &u->file);
 	if (rc) {
 		free(u);

@@ -21,7 +21,7 @@ struct net_endpoint upstreams_get(const struct upstreams *upstreams, unsigned n)
 unsigned upstreams_zone(const struct upstreams *upstreams, const struct net_endpoint *which);
 void upstreams_answered(struct upstreams *upstreams, const struct net_endpoint *which);
 void upstreams_failed(struct upstreams *upstreams, const struct net_endpoint *which);
-/* Search domains: `search` of the options, else the file's. */
+/* Search domains: that of the neighbours, where there are any, and `search` of the options, else the file's. */
 unsigned upstreams_search(const struct upstreams *upstreams, const char *const **domains);
 
 #endif

@@ -10,7 +10,8 @@ NET_SOURCES = \
 	plugins/net/neighbour.c plugins/net/neighbour.h \
 	plugins/net/nic.c plugins/net/nic.h plugins/net/nic-private.h \
 	plugins/net/nic-control.c plugins/net/nic-receive.c \
-	plugins/net/packet.c plugins/net/packet.h
+	plugins/net/packet.c plugins/net/packet.h \
+	plugins/net/segment.c plugins/net/segment.h
 
 noinst_LTLIBRARIES += plugins/net/libnet.la
 plugins_net_libnet_la_SOURCES = $(NET_SOURCES)
@@ -21,7 +22,8 @@ NET_TESTS = \
 	tests/unit/net_dhcp_test \
 	tests/unit/net_hash_test \
 	tests/unit/net_neighbour_test \
-	tests/unit/net_packet_test
+	tests/unit/net_packet_test \
+	tests/unit/net_segment_test
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
 endif
@@ -37,3 +39,6 @@ tests_unit_net_neighbour_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
 tests_unit_net_hash_test_SOURCES = tests/unit/net_hash_test.c
 tests_unit_net_hash_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_net_hash_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
+tests_unit_net_segment_test_SOURCES = tests/unit/net_segment_test.c
+tests_unit_net_segment_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_segment_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "plugins/net/nic-private.h"
+#include "plugins/net/segment.h"
 
 /* Buffers: of 1.5 KiB in receive, so that a window's worth fits; what is sent comes as 64 KiB. */
 #define RECEIVE_SIZE 1024u
@@ -249,45 +250,24 @@ size_t nic_frame_read(const struct nic_frame *frame, size_t from, void *to, size
 	return done;
 }
 
-/* Segmentation that was negotiated, of a packet whose checksum is partial, as all such are (virtio 1.2, 5.1.6.2.1). */
-static bool gso_is_valid(const struct nic *nic, const struct virtio_net_hdr_v1 *header, size_t len)
+static bool gso_is_negotiated(const struct nic *nic, uint8_t gso_type)
 {
-	switch (header->gso_type) {
+	switch (gso_type) {
 	case VIRTIO_NET_HDR_GSO_NONE:
 		return true;
 	case VIRTIO_NET_HDR_GSO_TCPV4:
-		if (!nic_has(nic, VIRTIO_NET_F_HOST_TSO4))
-			return false;
-		break;
+		return nic_has(nic, VIRTIO_NET_F_HOST_TSO4);
 	case VIRTIO_NET_HDR_GSO_TCPV6:
-		if (!nic_has(nic, VIRTIO_NET_F_HOST_TSO6))
-			return false;
-		break;
+		return nic_has(nic, VIRTIO_NET_F_HOST_TSO6);
 	default: /* UDP, ECN: not offered */
 		return false;
 	}
-	return header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && header->gso_size && header->hdr_len <= len;
 }
 
 static bool header_is_valid(const struct nic *nic, struct virtio_net_hdr_v1 *header, size_t len)
 {
-	if (len < ETH_HLEN || len > NIC_FRAME_MAX)
-		return false;
-	/* "The device MUST ignore flag bits that it does not recognize" (5.1.6.2.2). */
-	header->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	header->num_buffers = 0;
-	if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-		if (!nic_has(nic, VIRTIO_NET_F_CSUM) ||
-		    (size_t)header->csum_start + header->csum_offset + sizeof(uint16_t) > len)
-			return false;
-	} else {
-		header->csum_start = header->csum_offset = 0;
-	}
-	if (!gso_is_valid(nic, header, len))
-		return false;
-	if (header->gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		header->gso_size = header->hdr_len = 0;
-	return true;
+	return segment_header_fits(header, len) && (!header->flags || nic_has(nic, VIRTIO_NET_F_CSUM)) &&
+	       gso_is_negotiated(nic, header->gso_type);
 }
 
 /* A frame in more pieces than anybody makes: copied together. False: no memory. */

@@ -3,6 +3,7 @@
 
 The programs beside this import it; it does nothing by itself. Times are seconds.
 """
+import base64
 import contextlib
 import os
 import pathlib
@@ -12,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -130,7 +132,11 @@ class Guest:
     def __init__(self, command, env):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
         self.output = b""
-        self.hear(rb"guest is ready")
+        try:
+            self.hear(rb"guest is ready")
+        except BaseException:
+            self.end()
+            raise
 
     def hear(self, pattern):
         """Waits for the pattern and forgets the output up to its end; the match."""
@@ -182,6 +188,120 @@ class Shell:
         """All that the shell line printed."""
         self.shell.tell(line)
         return self.finish()
+
+
+LOOP_INIT = r'''
+export PATH=/usr/bin:/bin HOME=/tmp LC_ALL=C
+stty -echo
+ip link set lo up
+echo guest is ready
+while read -r line; do
+	eval "$line" </dev/null
+	echo "status $?"
+done
+'''
+LOOP = "capsa.run=" + base64.b64encode(b"exec /usr/bin/bash /usr/lib/bench-loop").decode()  # on the kernel's command line
+
+
+def loop_initrd(initrd, kernel, programs, since):
+    """An initramfs for a Shell on LOOP, with a card and {name: path of a program}; anew where it is older than the file `since`."""
+    newest = max(pathlib.Path(path).stat().st_mtime for path in (since, __file__))
+    if initrd.exists() and initrd.stat().st_mtime > newest:
+        return
+    initrd.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="capsa-bench.") as work:
+        root = pathlib.Path(work) / "root"
+        for name, program in programs.items():
+            take(root, program, f"/usr/bin/{name}")
+            for library in libraries(program):
+                take(root, library)
+        (root / "usr/lib/bench-loop").write_text(LOOP_INIT, encoding="ascii")
+        subprocess.run([TOP / "packaging/mkinitramfs", "-k", kernel.parent, "-o", initrd, "-z", "none",
+                        "-m", "virtio_pci virtio_console virtio_net", "-M", "virtio-rng button evdev",
+                        "-a", f"{root}/usr:/usr", "-a", f"{root}/lib64:/lib64"], check=True)
+
+
+def found(name, pattern, said):
+    """What the last match of the pattern has in its parentheses; the side of this name has lost where there is none."""
+    match = re.findall(pattern, said)
+    if not match:
+        sys.exit(f"{name}: not what was expected:\n{said}")
+    return match[-1]
+
+
+def iperf_said(name, said, streams):
+    """(Mbit/s, GiB) that arrived, as `iperf3 -f k` says."""
+    sum_of = r"\[SUM\]" if streams > 1 else r"\[ *\d+\]"
+    number, scale, kbits = found(name, sum_of + r" .*?sec +([\d.]+) ([KMG]?)Bytes +([\d.]+) Kbits/sec +receiver", said)
+    gib = float(number) / {"": 1 << 30, "K": 1 << 20, "M": 1 << 10, "G": 1}[scale]
+    return float(kbits) / 1000, max(gib, 1e-3)
+
+
+LOST = (SystemExit, BrokenPipeError, subprocess.TimeoutExpired)
+
+
+class Player:
+    """A side that takes part, and how to begin it again: an emulated host loses a guest now and then.
+
+    `begin(folder)` is (side, ""), or (None, why it cannot be)."""
+
+    def __init__(self, name, begin, work):
+        self.name, self.begin, self.work, self.lives, self.side = name, begin, work, 0, None
+        try:
+            self.why = self.start()
+        except LOST:
+            self.why = self.start()
+
+    def start(self):
+        self.lives += 1
+        folder = self.work / f"{self.name}-{self.lives}"
+        folder.mkdir(parents=True)
+        self.side, why = self.begin(folder)
+        return why
+
+    def end(self):
+        if self.side:
+            self.side.end()
+        self.side = None
+
+    def turn(self, row):
+        """(value, CPU), or None where two machines were lost on it."""
+        for _ in range(2):
+            try:
+                if not self.side:
+                    self.start()
+                return row.once(self.side)
+            except LOST as e:
+                print(f"  {self.name}, {row.title}: not counted, another machine takes over: {' '.join(str(e).split())[:300]}", flush=True)
+                self.end()
+        return None
+
+
+def players(sides, without, begin, work, stack, title):
+    """A Player for each of `sides` that can be, ended by `stack`; says which cannot. `begin(name, folder)` as above."""
+    take_part = []
+    for name in sides:
+        if name in without:
+            continue
+        player = Player(name, lambda folder, name=name: begin(name, folder), work)
+        if player.side:
+            stack.callback(player.end)
+            take_part.append(player)
+        else:
+            print(f"{title}: {name}: left out: {player.why}")
+    return take_part
+
+
+def turns(taking_part, row, runs):
+    """({name: [value, ...]}, {name: [CPU, ...]}) of row.once(), each in turn, after one that is not counted."""
+    values, cpu = {p.name: [] for p in taking_part}, {p.name: [] for p in taking_part}
+    for run in range(runs + 1):
+        for player in taking_part:
+            result = player.turn(row)
+            if run and result:
+                values[player.name].append(result[0])
+                cpu[player.name].append(result[1])
+    return values, cpu
 
 
 def alternate(sides, runs, measure):

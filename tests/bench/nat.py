@@ -20,7 +20,6 @@ CPU: that of the VMM with its vCPUs, of passt, and of vhost's kernel thread, for
 run of each side is not counted. Compare only inside one run. CAPSA_BUILD is the folder that capsa was built in (default: build/).
 """
 import argparse
-import base64
 import contextlib
 import os
 import pathlib
@@ -31,8 +30,8 @@ import subprocess
 import sys
 import tempfile
 
-from common import (BUILD, LIMIT, TICK, TOP, Guest, Shell, Wanted, descendants, environment, has_xattrs, kernels, libraries, microvm, needs,
-                    root_folder, table, take, ticks)
+from common import (BUILD, LIMIT, LOOP, TICK, Guest, Shell, Wanted, descendants, environment, found, has_xattrs, iperf_said, kernels,
+                    libraries, loop_initrd, microvm, needs, players, root_folder, table, take, ticks, turns)
 
 KERNEL = kernels() / "cloud/vmlinuz"
 INITRD = BUILD / "tests/bench/nat/initrd"
@@ -43,35 +42,9 @@ HERE, THERE = "203.0.113.1", "203.0.113.2"  # the ends of the veth pair (passt t
 WEB = 8080
 GOAL = {1500: 2.0, 65520: 1.0}
 
-INIT = r'''
-export PATH=/usr/bin:/bin HOME=/tmp LC_ALL=C
-stty -echo
-ip link set lo up
-echo guest is ready
-while read -r line; do
-	eval "$line" </dev/null
-	echo "status $?"
-done
-'''
-GUEST = base64.b64encode(b"exec /usr/bin/bash /usr/lib/nat-loop").decode()
-
 
 def prepare():
-    """The guests' initramfs, anew where it is older than this file."""
-    if INITRD.exists() and INITRD.stat().st_mtime > pathlib.Path(__file__).stat().st_mtime:
-        return
-    INITRD.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="capsa-bench.") as work:
-        root = pathlib.Path(work) / "root"
-        for name in PROGRAMS:
-            program = needs(name)
-            take(root, program, f"/usr/bin/{name}")
-            for library in libraries(program):
-                take(root, library)
-        (root / "usr/lib/nat-loop").write_text(INIT, encoding="ascii")
-        subprocess.run([TOP / "packaging/mkinitramfs", "-k", KERNEL.parent, "-o", INITRD, "-z", "none",
-                        "-m", "virtio_pci virtio_console virtio_net", "-M", "virtio-rng button evdev",
-                        "-a", f"{root}/usr:/usr", "-a", f"{root}/lib64:/lib64"], check=True)
+    loop_initrd(INITRD, KERNEL, {name: needs(name) for name in PROGRAMS}, __file__)
 
 
 # ---- the world outside ----
@@ -158,12 +131,12 @@ boot = {{ kernel = "{KERNEL}"; initrd = "{INITRD}"; }};
 devices = ( {{ plugin = "console"; backend = "stdio"; }}, {{ plugin = "rng"; }},
             {{ plugin = "net-nat"; mtu = {mtu}; {options.capsa} }} );
 ''', encoding="utf-8")
-    return Side(CAPSA, [BUILD / "capsa", "-q", "-c", conf, "--append", f"quiet capsa.run={GUEST}"], environment(work),
+    return Side(CAPSA, [BUILD / "capsa", "-q", "-c", conf, "--append", f"quiet {LOOP}"], environment(work),
                 "10.0.2.2/24", "10.0.2.1", mtu), ""
 
 
 def qemu(options, more, machine=""):
-    return microvm(KERNEL, INITRD, f"quiet capsa.run={GUEST}", options.memory, options.cpus, machine, more)
+    return microvm(KERNEL, INITRD, f"quiet {LOOP}", options.memory, options.cpus, machine, more)
 
 
 def passt(options, work, mtu, *words):
@@ -285,21 +258,11 @@ class Row:
         return value, used / amount
 
 
-def found(side, pattern, said):
-    match = re.findall(pattern, said)
-    if not match:
-        sys.exit(f"{side.name}: not what was expected:\n{said}")
-    return match[-1]
-
-
 def iperf(options, title, streams, down):
     command = f"iperf3 -c {FAR} -t {options.seconds} -P {streams} -f k {'-R' if down else ''}"
 
     def read(side, said):
-        sum_of = r"\[SUM\]" if streams > 1 else r"\[ *\d+\]"
-        number, scale, kbits = found(side, sum_of + r" .*?sec +([\d.]+) ([KMG]?)Bytes +([\d.]+) Kbits/sec +receiver", said)
-        gib = float(number) / {"": 1 << 30, "K": 1 << 20, "M": 1 << 10, "G": 1}[scale]
-        return float(kbits) / 1000, max(gib, 1e-3)
+        return iperf_said(side.name, said, streams)
     return Row(title, "Mbit/s", True, command, read, options.seconds)
 
 
@@ -308,7 +271,7 @@ def web(options, title, close):
         errors = re.search(r"Socket errors: (.*)", said)
         if errors:
             print(f"  {side.name}: {errors[1]}")
-        return float(found(side, r"Requests/sec: +([\d.]+)", said)), options.seconds
+        return float(found(side.name, r"Requests/sec: +([\d.]+)", said)), options.seconds
     header = "-H 'Connection: close'" if close else ""
     return Row(title, "1/s", True, f"wrk -t 1 -c {16 if close else 32} -d {options.seconds} --latency {header} http://{FAR}:{WEB}/", read,
                options.seconds)
@@ -316,14 +279,14 @@ def web(options, title, close):
 
 def latency(options):
     def read(side, said):
-        return float(found(side, r"= [\d.]+/([\d.]+)/", said)) * 1000, 2.0
+        return float(found(side.name, r"= [\d.]+/([\d.]+)/", said)) * 1000, 2.0
     return Row("ping, round trip", "µs", False, f"ping -q -i 0.01 -c 200 {FAR}", read, 2)
 
 
 def request(options):
     """One request at a time: the latency of a connection that is there."""
     def read(side, said):
-        return 1e6 / float(found(side, r"Requests/sec: +([\d.]+)", said)), options.seconds
+        return 1e6 / float(found(side.name, r"Requests/sec: +([\d.]+)", said)), options.seconds
     return Row("nginx, one request at a time", "µs", False, f"wrk -t 1 -c 1 -d {options.seconds} http://{FAR}:{WEB}/", read,
                options.seconds)
 
@@ -341,53 +304,8 @@ def rows(options):
     }
 
 
-LOST = (SystemExit, BrokenPipeError, subprocess.TimeoutExpired)
-
-
-class Player:
-    """A side that takes part, and how to begin it again: an emulated host loses a guest now and then."""
-
-    def __init__(self, name, options, work, mtu):
-        self.name, self.begin = name, lambda folder: SIDES[name](options, folder, mtu)
-        self.work, self.lives, self.side = work, 0, None
-        try:
-            self.why = self.start()
-        except LOST:
-            self.why = self.start()
-
-    def start(self):
-        self.lives += 1
-        folder = self.work / f"{self.name}-{self.lives}"
-        folder.mkdir(parents=True)
-        self.side, why = self.begin(folder)
-        return why
-
-    def end(self):
-        if self.side:
-            self.side.end()
-        self.side = None
-
-    def turn(self, row):
-        """(value, CPU), or None where two machines were lost on it."""
-        for _ in range(2):
-            try:
-                if not self.side:
-                    self.start()
-                return row.once(self.side)
-            except LOST as e:
-                print(f"  {self.name}, {row.title}: not counted, another machine takes over: {' '.join(str(e).split())[:300]}", flush=True)
-                self.end()
-        return None
-
-
-def measure(players, row, runs, mtu):
-    values, cpu = {p.name: [] for p in players}, {p.name: [] for p in players}
-    for run in range(runs + 1):
-        for player in players:
-            found_out = player.turn(row)
-            if run and found_out:
-                values[player.name].append(found_out[0])
-                cpu[player.name].append(found_out[1])
+def measure(taking_part, row, runs, mtu):
+    values, cpu = turns(taking_part, row, runs)
     per = "GiB" if row.unit == "Mbit/s" else "s"
     notes = {name: f"CPU {statistics.median(v):.2f} s/{per}" for name, v in cpu.items() if v}
     peers = [name for name in (PASST, PASST_VU, SLIRP, MSB) if values.get(name)]
@@ -434,18 +352,10 @@ def main():
         for mtu in map(int, options.mtu.split(",")):
             with contextlib.ExitStack() as machines:
                 options.stack = machines
-                players = []
-                for name in SIDES:
-                    if name in options.without:
-                        continue
-                    player = Player(name, options, work / str(mtu), mtu)
-                    if player.side:
-                        machines.callback(player.end)
-                        players.append(player)
-                    else:
-                        print(f"MTU {mtu}: {name}: left out: {player.why}")
+                taking_part = players(SIDES, options.without, lambda name, folder, mtu=mtu: SIDES[name](options, folder, mtu), work / str(mtu),
+                                      machines, f"MTU {mtu}")
                 for name in options.what or every:
-                    measure(players, every[name], options.runs, mtu)
+                    measure(taking_part, every[name], options.runs, mtu)
 
 
 main()

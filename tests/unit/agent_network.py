@@ -13,7 +13,7 @@ import agent_client as A
 from agent_case import PROGRAM, WORK, Skip, error_of, here, test
 from agent_client import s, u32
 
-MAC = "52:54:00:12:34:56"
+MAC, FAR_MAC = "52:54:00:12:34:56", "52:54:00:65:43:21"
 
 # $1: the root, a folder; $2: the folder of the socket, /socket inside; $3: the agent; $4: what is done to the root.
 PREPARE = """
@@ -30,10 +30,10 @@ mount --rbind /dev dev
 mount -t tmpfs own-run run
 mount --bind "$2" socket
 cp "$3" agent
-ip link add net0 address %s type veth peer name far0 address 52:54:00:65:43:21
+ip link add net0 address %s type veth peer name far0 address %s
 ip link set far0 up
 eval "$4"
-""" % MAC
+""" % (MAC, FAR_MAC)
 
 # A folder that is not in memory, as a host's is that was made the guest's root.
 ON_DISK = 'mount --bind "$2/etc" etc'
@@ -111,6 +111,26 @@ def a_card_is_set_up_and_may_be_again(c, box):
     assert output(c, "uname", "-n") == "box7\n"
     hosts = output(c, "cat", "/etc/hosts")
     assert hosts.count("box7") == 1 and hosts.count("127.0.0.1\tlocalhost") == 1, hosts
+
+
+@networked()
+def a_card_without_a_way_out_leaves_the_others_alone(c, box):
+    only = dict(mac=FAR_MAC, addresses=("10.0.3.2/24", "fd03::2/64"))
+    # It needs no gateway and no names, which leaves the files as they are.
+    assert error_of(network(c, **only)) == 0
+    assert output(c, "ip", "route", "show", "default") == ""
+    assert output(c, "ip", "route", "show", "10.0.3.0/24").split()[:3] == ["10.0.3.0/24", "dev", "far0"]
+    assert output(c, "sh", "-c", "ls /etc/resolv.conf /etc/hosts 2>/dev/null || true") == ""
+    # Before and behind one that has all.
+    for _ in range(2):
+        assert error_of(network(c, **ALL)) == 0
+        assert error_of(network(c, **only)) == 0
+        assert output(c, "ip", "route", "show", "default").split() == ["default", "via", "10.0.2.1", "dev", "net0"]
+        assert output(c, "cat", "/etc/resolv.conf") == "search a.test b.test\nnameserver 10.0.2.1\nnameserver fd00::1\n"
+    # A second way out does not take the first one's place.
+    assert error_of(network(c, gateways=("10.0.3.1", "fd03::1"), **only)) == 0
+    assert output(c, "ip", "route", "show", "default").split() == ["default", "via", "10.0.2.1", "dev", "net0"]
+    assert "via fd00::1 dev net0" in output(c, "ip", "-6", "route", "show", "default")
 
 
 @networked()

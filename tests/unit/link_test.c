@@ -591,6 +591,58 @@ static void test_a_device_that_cannot_tell_does_not_hold_the_others_back(void **
 	close_machine(&m);
 }
 
+static const char *subnets[3]; /* of the cards below */
+
+static int tell_subnet(void *ctx, size_t index, struct arena *arena, struct capsa_value *out, struct error *err)
+{
+	struct capsa_value *v = arena_alloc(arena, 3, sizeof *v);
+
+	(void)ctx;
+	(void)err;
+	assert_non_null(v);
+	v[0] = (struct capsa_value){ .type = CAPSA_TYPE_STRING, .string = subnets[index] };
+	v[1] = (struct capsa_value){ .name = "addresses", .type = CAPSA_TYPE_LIST, .items = &v[0], .n_items = 1 };
+	v[2] = (struct capsa_value){ .name = "network", .type = CAPSA_TYPE_GROUP, .items = &v[1], .n_items = 1 };
+	*out = (struct capsa_value){ .type = CAPSA_TYPE_GROUP, .items = &v[2], .n_items = 1 };
+	return 0;
+}
+
+static void test_two_cards_in_one_subnet_are_refused(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} pairs[] = {
+		{ "10.0.3.2/24", "10.0.3.9/24", true },   { "10.0.3.2/24", "10.0.2.2/24", false },
+		{ "10.0.3.2/23", "10.0.2.2/24", true },   { "10.0.3.2/24", "10.0.3.130/25", true },
+		{ "10.0.3.2/25", "10.0.3.130/25", false }, { "fd00::2/64", "fd00::1:2/64", true },
+		{ "fd00::2/64", "fd00:0:0:1::2/64", false }, { "fd00::2/64", "10.0.3.2/24", false },
+		{ "nonsense", "nonsense", false },
+	};
+	const struct network_devices both = { .n = 2, .info = tell_subnet, .name = network_name };
+	unsigned char payload[256];
+	uint32_t channels[2];
+	struct machine m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		subnets[0] = pairs[i].a;
+		subnets[1] = pairs[i].b;
+		open_with(&m, NULL, 0, &both);
+		agent_greet(&m.t);
+		for (unsigned k = 0; k < 2; k++)
+			channels[k] = agent_hear_all(&m.t, payload, sizeof payload).channel;
+		answer(&m, channels[0], 0, "");
+		answer(&m, channels[1], 0, "");
+		assert_int_equal(m.failed, pairs[i].same);
+		if (m.failed) {
+			assert_non_null(strstr(m.why, "the network \"nat0\""));
+			assert_non_null(strstr(m.why, "of the network \"rng0\""));
+		}
+		close_machine(&m);
+	}
+}
+
 static void test_an_agent_that_dies_over_its_network_is_asked_again(void **state)
 {
 	struct machine m;
@@ -656,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_a_network_is_asked_for_together_with_the_mounts),
 		cmocka_unit_test(test_a_network_that_fails_is_told_with_its_cause),
 		cmocka_unit_test(test_a_device_that_cannot_tell_does_not_hold_the_others_back),
+		cmocka_unit_test(test_two_cards_in_one_subnet_are_refused),
 		cmocka_unit_test(test_an_agent_that_dies_over_its_network_is_asked_again),
 		cmocka_unit_test(test_targets_that_cannot_be_are_told),
 	};

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/path.h"
 #include "tests/unit/iovec_copy.h"
 #include "tests/unit/nat_host.h"
 
@@ -104,8 +105,7 @@ static const char *host_device_name(struct capsa_device *dev)
 
 static const char *host_machine_name(struct capsa_device *dev)
 {
-	(void)dev;
-	return "box";
+	return host_of(dev)->machine;
 }
 
 static void host_broken(struct capsa_device *dev, const char *reason)
@@ -345,6 +345,24 @@ static int host_socket_bind(struct capsa_device *dev, int fd, const struct socka
 	return bind(fd, at, len) < 0 ? -errno : 0;
 }
 
+/* As the core's: that of the user who runs the test. */
+static const char *host_shared_path(struct capsa_device *dev, const char *name)
+{
+	struct nat_host *host = host_of(dev);
+	struct error err;
+	char *folder = path_shared_dir(&err);
+
+	if (!folder) {
+		snprintf(host->error, sizeof host->error, "%s", err.text);
+		return NULL;
+	}
+	free(host->shared);
+	if (asprintf(&host->shared, "%s/%s", folder, name) < 0)
+		host->shared = NULL;
+	free(folder);
+	return host->shared;
+}
+
 static uint64_t *host_counter(struct capsa_device *dev, const char *name, const char *help)
 {
 	struct nat_host *host = host_of(dev);
@@ -474,6 +492,7 @@ static const struct capsa_host services = {
 	.info_text = host_info_text,
 	.info_begin = host_info_begin,
 	.info_end = host_info_end,
+	.shared_path = host_shared_path,
 };
 
 /* ---- the guest's side of queues ---- */
@@ -708,11 +727,12 @@ static int read_config(struct nat_host *host, const char *options, struct config
 	int fd = mkstemp(path), rc;
 
 	assert_true(fd >= 0);
-	dprintf(fd, "name = \"box\"; devices = ( { plugin = \"net-nat\"; name = \"net0\"; %s } );\n", options);
+	dprintf(fd, "name = \"%s\"; devices = ( { plugin = \"%s\"; name = \"net0\"; %s } );\n", host->machine,
+	        host->plugin->name, options);
 	close(fd);
 	rc = config_read(path, config, &err);
 	if (rc == 0)
-		rc = keys_apply(*config, &(*config)->devices[0], "net-nat", host->plugin->keys, values, &err);
+		rc = keys_apply(*config, &(*config)->devices[0], host->plugin->name, host->plugin->keys, values, &err);
 	unlink(path);
 	if (rc < 0)
 		snprintf(host->error, sizeof host->error, "%s", err.text);
@@ -729,6 +749,8 @@ int nat_host_try(struct nat_host *host, const char *options)
 	}
 	if (!host->vcpus)
 		host->vcpus = 2;
+	if (!host->machine)
+		host->machine = "box";
 	host->plugin = capsa_plugin_entry();
 	if (read_config(host, options, &host->config, &host->values) < 0)
 		return -1;
@@ -803,7 +825,8 @@ void nat_host_end(struct nat_host *host)
 	config_free(host->config);
 	host->config = NULL;
 	free(host->info);
-	host->info = NULL;
+	free(host->shared);
+	host->info = host->shared = NULL;
 }
 
 int nat_host_reconfigure(struct nat_host *host, const char *text)
@@ -813,7 +836,8 @@ int nat_host_reconfigure(struct nat_host *host, const char *text)
 	int rc = read_config(host, text, &config, &values);
 
 	for (size_t key = 0; rc == 0 && key < values.n; key++) {
-		if (values.values[key].type == CAPSA_TYPE_NONE || values.values[key].from_default)
+		if (values.values[key].type == CAPSA_TYPE_NONE || values.values[key].from_default ||
+		    values.keys[key].required) /* these had to be there again */
 			continue;
 		if (!(values.keys[key].flags & CAPSA_KEY_LIVE))
 			fail_msg("%s is not live", values.keys[key].name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * nat_host.h - the services that a network plugin uses, over queues in plain memory, with a loop that turns only when
- * it is told to. Below nat_guest.h (tests) and tests/bench/nat-tap.c (a real network stack as the guest).
+ * it is told to. Below nat_guest.h (tests) and tests/bench/net-tap.c (a real network stack as the guest).
  *
  * Buffers are the caller's: offered, popped by the plugin, and seen again in nat_host_used() when the plugin has made
  * them visible: by queue_flush(), or when queue_notify has returned. One that is never flushed is never seen, so a test
@@ -56,6 +56,8 @@ struct nat_host {
 	uint64_t ahead;                             /* ms that the clock is ahead of CLOCK_MONOTONIC */
 	void (*set_ahead)(void *self, uint64_t ms); /* sets the plugin's own clock ahead, called by nat_host_pass() */
 	unsigned vcpus;                             /* 2 */
+	const char *machine;                        /* its name; "box" */
+	char *shared;                               /* the path that shared_path() gave last */
 	bool opens_fail;                            /* socket_open() says -EMFILE */
 	unsigned opened;                            /* how often it was called */
 
@@ -84,7 +86,7 @@ struct nat_host {
 };
 
 /*
- * create, config (`options` as in a file, behind `plugin = "net-nat"; name = "net0";`, machine "box"), realize. 0, or
+ * create, config (`options` as in a file, behind `name = "net0";`), realize. 0, or
  * -1 with host->error; nat_host_end() either way.
  */
 int nat_host_try(struct nat_host *host, const char *options);

@@ -7,7 +7,11 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+
+#include "core/base/path.h"
+#include "core/plugin/instance.h"
 
 /* ---- jobs ---- */
 
@@ -209,6 +213,44 @@ static void names_and_paths(void **state)
 	fake_end(d);
 }
 
+static void what_machines_share_is_in_a_private_folder(void **state)
+{
+	char base[] = "/tmp/capsa-shared.XXXXXX", expected[128], folder[64];
+	struct plugin_device *d;
+	const char *path;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", base, 1), 0);
+	snprintf(folder, sizeof folder, "%s/capsa/.shared", base);
+	snprintf(expected, sizeof expected, "%s/clusters", folder);
+	d = fake_walk("create");
+	assert_null(probe.host->shared_path(probe.dev, "../box"));
+	assert_null(probe.host->shared_path(probe.dev, ".."));
+	assert_null(probe.host->shared_path(probe.dev, ""));
+	fake_environment.runtime_folder = NULL; /* a mere check makes nothing */
+	assert_null(probe.host->shared_path(probe.dev, "clusters"));
+	assert_int_equal(stat(folder, &st), -1);
+	fake_environment.runtime_folder = "/run/x/box";
+	path = probe.host->shared_path(probe.dev, "clusters");
+	assert_string_equal(path, expected);
+	assert_int_equal(stat(folder, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_string_equal(d->cause.text, "");
+	/* The first stays valid; nor is a folder taken that others can enter, or a link to one. */
+	assert_int_equal(chmod(folder, 0755), 0);
+	assert_null(probe.host->shared_path(probe.dev, "clusters"));
+	assert_non_null(strstr(d->cause.text, "chmod 700"));
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(symlink("/tmp", folder), 0);
+	assert_null(probe.host->shared_path(probe.dev, "clusters"));
+	assert_non_null(strstr(d->cause.text, "link"));
+	assert_string_equal(path, expected);
+	fake_end(d);
+	assert_int_equal(path_remove_tree(base), 0);
+}
+
 static void the_number_of_vcpus_is_told(void **state)
 {
 	struct plugin_device *d = fake_walk("config");
@@ -340,6 +382,7 @@ int main(void)
 		TEST(sockets_are_of_the_families_that_were_declared),
 		TEST(counters_are_listed_in_order),
 		TEST(names_and_paths),
+		TEST(what_machines_share_is_in_a_private_folder),
 		TEST(the_number_of_vcpus_is_told),
 		TEST(log_lines_carry_the_device),
 		TEST(queues_answer_only_between_activate_and_reset),

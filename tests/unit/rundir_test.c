@@ -161,7 +161,7 @@ static void a_missing_machine_is_told_from_those_that_run(void **state)
 
 static void names_do_not_lead_elsewhere(void **state)
 {
-	static const char *const names[] = { "", ".", "..", "../x", "a/b", ".lock" };
+	static const char *const names[] = { "", ".", "..", "../x", "a/b", ".lock", ".shared" };
 	struct rundir *r;
 
 	(void)state;
@@ -225,11 +225,14 @@ static void a_list_has_those_that_run_and_cleans_up_the_others(void **state)
 {
 	struct rundir_entry *list;
 	struct rundir *a, *b;
-	char path[256];
+	char path[256], *shared;
 
 	(void)state;
 	assert_int_equal(rundir_list(&list, &err), 0);
 	rundir_list_free(list, 0);
+	/* What they share is no machine, neither one that runs nor one that was killed. */
+	shared = path_shared_dir(&err);
+	assert_non_null(shared);
 	make_and_be_killed("c");
 	assert_int_equal(rundir_create("b", &b, &err), 0);
 	assert_int_equal(rundir_create("a", &a, &err), 0);
@@ -238,6 +241,8 @@ static void a_list_has_those_that_run_and_cleans_up_the_others(void **state)
 	assert_string_equal(list[1].name, "b");
 	assert_int_equal(list[0].pid, getpid());
 	rundir_list_free(list, 2);
+	assert_int_equal(access(shared, F_OK), 0);
+	free(shared);
 	snprintf(path, sizeof path, "%s/capsa/c", base);
 	assert_int_equal(access(path, F_OK), -1);
 	rundir_destroy(a);

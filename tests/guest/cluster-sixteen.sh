@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Sixteen small machines in one cluster.
+. "$(dirname "$(realpath "$0")")/lib.sh"
+
+limit=400
+"$capsa" image build -q || exit
+
+# each COMMAND [ARG...]: with the number of each machine behind, all at once
+each() {
+	local i pids=() wrong=0
+	for i in $(seq 16); do
+		"$@" "$i" >>"$work/each.txt" 2>&1 &
+		pids+=($!)
+	done
+	for i in $(seq 16); do
+		wait "${pids[i - 1]}" || {
+			echo "number $i: status $?"
+			wrong=1
+		}
+	done
+	return $wrong
+}
+
+begin() {
+	timeout $limit "$capsa" start -q --name "n$1" --memory 96M --cluster sixteen
+}
+
+pings_all() {
+	# shellcheck disable=SC2016
+	timeout $limit "$capsa" exec "n$1" -- sh -c 'for i in $(seq 16); do ping -c 1 -W 30 n$i || exit; done' </dev/null
+}
+
+leave() {
+	"$capsa" stop "n$1"
+}
+
+sixteen() {
+	local switch
+	each begin || return
+	"$capsa" cluster show sixteen --json >"$work/show.txt" || return
+	[ "$(jq -r '[.members[].address] | unique | length' "$work/show.txt")" = 16 ] && each pings_all || return
+	switch=$(jq -r .pid "$work/show.txt")
+	each leave && timeout 60 tail --pid="$switch" -f /dev/null
+}
+
+check "sixteen join at once, each pings each by its name, and leave" sixteen
+for i in $(seq 16); do
+	"$capsa" kill "n$i" 2>/dev/null
+done
+finish
