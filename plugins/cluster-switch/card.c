@@ -27,8 +27,7 @@ struct card {
 	void *gateway_ctx;
 	struct capsa_deferred *again;
 
-	bool held;        /* the transmit queues are, until the ring has room */
-	bool ring_broken; /* the one that there is now, which has been said */
+	bool held; /* the transmit queues are, until the ring has room */
 
 	/* To the guest. */
 	bool waits; /* for room on `pair`, with the ring's first frame */
@@ -75,10 +74,10 @@ static void gateway_room(struct card *card, unsigned pair)
 
 /* ---- the ring ---- */
 
-/* NULL: no switch, or one whose ring is of no use. */
+/* NULL: no switch. */
 static struct ring *ring_of(const struct card *card)
 {
-	return card->member && !card->ring_broken ? member_ring(card->member) : NULL;
+	return card->member ? member_ring(card->member) : NULL;
 }
 
 static void resume_transmit(struct card *card)
@@ -89,16 +88,12 @@ static void resume_transmit(struct card *card)
 	nic_hold_transmit(card->nic, false);
 }
 
-/* What the switch wrote cannot be: nothing is done with it until there is another ring. */
+/* What the switch wrote cannot be. The last that a caller does with the ring. */
 static void give_up_ring(struct card *card)
 {
-	card->ring_broken = true;
-	card->waits = false;
-	card->cut_given = 0;
 	card->host->log(card->dev, CAPSA_LOG_ERROR,
-	                "the cluster's switch has written what cannot be into its memory: no frames until there is "
-	                "another switch");
-	resume_transmit(card);
+	                "the cluster's switch has written what cannot be into its memory: joining again");
+	member_give_up(card->member);
 }
 
 /* ---- from the guest ---- */
@@ -119,7 +114,8 @@ static size_t copy(const struct nic_frame *frame, size_t from, const struct iove
 	const size_t left = from < frame->head_len ? frame->head_len - from : 0;
 	const size_t n = left < to->iov_len ? left : to->iov_len;
 
-	memcpy(to->iov_base, frame->head + from, n);
+	if (n)
+		memcpy(to->iov_base, frame->head + from, n);
 	return n + nic_frame_read(frame, from + n, (char *)to->iov_base + n, to->iov_len - n);
 }
 
@@ -389,7 +385,6 @@ static void on_changed(void *ctx)
 {
 	struct card *card = ctx;
 
-	card->ring_broken = false;
 	card->waits = false;
 	card->cut_given = 0;
 	resume_transmit(card);

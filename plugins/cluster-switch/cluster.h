@@ -29,6 +29,7 @@
  *                            member.h    joins the cluster, and again when the switch has gone
  *                            guardian.h  see above
  *                            ../net-nat/ the gateway in it: DHCP, names, NAT and its policy
+ *                            cluster-gateway.h  joins that to the card    conversation.h  its policy between members
  *            the switch's:   serve.h     its process: socket, ports, loop
  *                            bridge.h    ports and frames between them: no process, no descriptor
  *                            fdb.h       which address is behind which port
@@ -40,11 +41,13 @@
 #ifndef CAPSA_CLUSTER_CLUSTER_H
 #define CAPSA_CLUSTER_CLUSTER_H
 
-#define CLUSTER_FOLDER "clusters"    /* capsa_host.shared_path() of it */
-#define CLUSTER_SOCKET "switch.sock" /* in the cluster's folder, as the next three */
-#define CLUSTER_LOCK "lock"          /* flock(2): whoever has it is the switch */
-#define CLUSTER_LEASES "leases"      /* lease.h; stays when the last member has gone, as does the lock */
-#define CLUSTER_LOG "switch.log"     /* the switch's own last words: what went wrong in it */
+#define CLUSTER_FOLDER "clusters"          /* capsa_host.shared_path() of it */
+#define CLUSTER_SOCKET "switch.sock"       /* in the cluster's folder, as the next three */
+#define CLUSTER_LOCK "lock"                /* flock(2): whoever has it is the switch */
+#define CLUSTER_LEASES "leases"            /* lease.h; stays when the last member has gone, as does the lock */
+#define CLUSTER_LOG "switch.log"           /* the switch's own last words: what went wrong in it */
+#define CLUSTER_SUBNET "10.0.3.0/24"       /* where nobody says another; net-nat's is the one before it */
+#define CLUSTER_SUBNET6 "fd00:ca:b5b::/64" /* the same */
 #define CLUSTER_MEMBERS_MAX 256u
 #define CLUSTER_NAME_MAX 63u /* of clusters and members: as machines' names, [a-zA-Z0-9][a-zA-Z0-9_.-]* */
 #define CLUSTER_PEERS_MAX 64u

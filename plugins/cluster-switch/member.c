@@ -712,6 +712,12 @@ void member_change(struct member *member, const struct bridge_port_options *port
 		change_send(member);
 }
 
+void member_give_up(struct member *member)
+{
+	if (member->state == JOINED)
+		connection_ended(member);
+}
+
 unsigned member_joins(const struct member *member)
 {
 	return member->joins;

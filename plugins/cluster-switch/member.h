@@ -54,6 +54,8 @@ const struct protocol_welcome *member_place(const struct member *member);
 const struct protocol_members *member_list(const struct member *member);
 /* New peers or rate, also for every switch to come. */
 void member_change(struct member *member, const struct bridge_port_options *port);
+/* The ring is of no use (-EPROTO): leaves it, by changed(), and joins again. */
+void member_give_up(struct member *member);
 /* How often it has joined, for info(). */
 unsigned member_joins(const struct member *member);
 

@@ -17,9 +17,6 @@
 #include "plugins/net-nat/options.h"
 #include "plugins/net/address.h"
 
-#define CLUSTER_SUBNET "10.0.3.0/24"       /* where nobody says another; net-nat's is the one before it */
-#define CLUSTER_SUBNET6 "fd00:ca:b5b::/64" /* the same */
-
 struct cluster_options {
 	const char *cluster;       /* `cluster` */
 	struct options gateway;    /* as net-nat's: mac, ..., link; forward, ..., max_flows. Subnets, rates: not used */

@@ -14,12 +14,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* The subnet of a cluster whose members leave it open: not net-nat's, as a machine may have both cards. */
-static const struct net_prefix default_subnet = {
-	.address = { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 3, 0 } } },
-	.bits = 96 + 24,
-};
-
 /* ---- its port's far side ---- */
 
 static int port_send(void *ctx, const struct bridge_frame *frame)
@@ -212,7 +206,9 @@ static int peer_admit(struct peer *peer, const struct protocol_hello *hello, str
 
 	if (serve->n_members == CLUSTER_MEMBERS_MAX)
 		return refuse(why, size, "the cluster has %u members, and cannot have more", CLUSTER_MEMBERS_MAX);
-	welcome->subnet = hello->subnet.bits > 0 ? hello->subnet : default_subnet;
+	welcome->subnet = hello->subnet;
+	if (welcome->subnet.bits == 0)
+		(void)net_prefix_parse(CLUSTER_SUBNET, &welcome->subnet);
 	welcome->subnet6 = hello->subnet6;
 	if (!is_first) {
 		r = check_subnet(&hello->subnet, &serve->subnet, serve->subnet_of, why, size);

@@ -128,6 +128,12 @@ static bool take_reversed(const char *name, struct in6_addr *out)
 	return ipv4 ? take_reversed4(text, out) : take_reversed6(text, len, out);
 }
 
+static bool is_of_subnets(const struct nat *nat, const struct in6_addr *a)
+{
+	return net_is_ipv4(a) ? net_prefix_has(&nat->options.subnet, a)
+	                      : nat->ipv6 && net_prefix_has(&nat->options.subnet6, a);
+}
+
 static bool answer_address(const struct asked *a)
 {
 	const struct nat *nat = a->dns->nat;
@@ -138,8 +144,7 @@ static bool answer_address(const struct asked *a)
 	const char *name;
 	int len = -1;
 
-	if (!take_reversed(a->question->name, &address) ||
-	    (!net_prefix_has(&nat->options.subnet, &address) && !net_prefix_has(&nat->options.subnet6, &address)))
+	if (!take_reversed(a->question->name, &address) || !is_of_subnets(nat, &address))
 		return false;
 	name = n->name_of(n->ctx, &address);
 	if (name && (size_t)snprintf(text, sizeof text, "%s.%s", name, n->domain) < sizeof text)

@@ -71,6 +71,7 @@ bool nat_is_neighbour(const struct nat *nat, const struct in6_addr *a)
 {
 	const struct net_prefix *subnet = net_is_ipv4(a) ? &nat->options.subnet : &nat->options.subnet6;
 
-	return nat->neighbours.there && net_prefix_has(subnet, a) && !nat_is_gateway_address(nat, a) &&
+	return nat->neighbours.there && (nat->ipv6 || net_is_ipv4(a)) && net_prefix_has(subnet, a) &&
+	       !nat_is_gateway_address(nat, a) &&
 	       !(net_is_ipv4(a) ? net_same(a, &nat->guest4) : net_same(a, &nat->guest6));
 }

@@ -113,6 +113,8 @@ int member_open(const struct capsa_host *host, struct capsa_device *dev, const c
 		                                           .address = address("10.0.3.11"),
 		                                           .address6 = address("fd00:ca:b5b::b") };
 	member.list.members[1] = (struct protocol_member){ .name = "vm2", .address = address("10.0.3.12") };
+	if (c->other)
+		snprintf(member.list.members[1].name, sizeof member.list.members[1].name, "%s", c->other);
 	make_rings(c);
 	*out = &member;
 	return 0;
@@ -155,6 +157,13 @@ void member_change(struct member *m, const struct bridge_port_options *port)
 	(void)m;
 	current->changed = *port;
 	current->n_changes++;
+}
+
+void member_give_up(struct member *m)
+{
+	(void)m;
+	current->n_given_up++;
+	case_switch_goes(current);
 }
 
 unsigned member_joins(const struct member *m)
@@ -220,7 +229,9 @@ int case_try(struct card_case *c, const char *options)
 {
 	char text[1024];
 
-	*c = (struct card_case){ .refusal = c->refusal, .cluster = c->cluster, .has_no_folder = c->has_no_folder };
+	*c = (struct card_case){
+		.refusal = c->refusal, .cluster = c->cluster, .other = c->other, .has_no_folder = c->has_no_folder
+	};
 	current = c;
 	c->descriptors = open_descriptors();
 	snprintf(text, sizeof text, "cluster = \"%s\"; %s", c->cluster ? c->cluster : "lab", options);

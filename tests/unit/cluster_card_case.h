@@ -42,10 +42,12 @@ struct card_case {
 	struct protocol_hello hello;
 	struct bridge_port_options changed;
 	unsigned n_changes;
+	unsigned n_given_up; /* member_give_up(): the switch has gone by that */
 
 	/* Set by the test before case_try(), where not NULL. */
 	const char *refusal; /* what member_open() fails with */
 	const char *cluster; /* the cluster's name in place of "lab" */
+	const char *other;   /* the other member's name in place of "vm2" */
 	bool has_no_folder;  /* member_open() finds none, of which shared_path() has said why */
 };
 

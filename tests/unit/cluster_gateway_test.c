@@ -43,6 +43,7 @@ static void begin(const char *options)
 
 static void end(void)
 {
+	c.other = NULL;
 	case_frame_free(&frame);
 	case_end(&c);
 }
@@ -231,8 +232,9 @@ static void members_have_names_as_long_as_they_are_there(void **state)
 	unsigned n;
 
 	(void)state;
+	c.other = "Vm2";
 	begin("");
-	assert_int_equal(ask("\3VM2", &n), ns_r_noerror);
+	assert_int_equal(ask("\3vM2", &n), ns_r_noerror);
 	assert_int_equal(n, 1);
 	assert_memory_equal(frame.bytes + frame.len - 4, "\12\0\3\14", 4);
 	assert_int_equal(ask("\3vm2\3lab\7cluster", &n), ns_r_noerror);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -197,18 +198,36 @@ static void a_full_ring_refuses_and_takes_again_what_was_released(void **state)
 	take(p->other, 7, 4080);
 }
 
+static void more_than_was_reserved_is_not_committed(void **state)
+{
+	const struct virtio_net_hdr_v1 header = { .num_buffers = 0 };
+	struct pair *p = *state;
+	struct iovec pieces[RING_PIECES];
+	struct ring_frame frame;
+
+	ring_commit(p->member, &header, 0); /* nothing was */
+	assert_int_equal(ring_reserve(p->member, 100, pieces), 1);
+	ring_commit(p->member, &header, 200);
+	ring_publish(p->member);
+	assert_int_equal(ring_peek(p->other, &frame), 0);
+	assert_int_equal(put(p->member, 1, 100), 0);
+	ring_publish(p->member);
+	take(p->other, 1, 100);
+}
+
 static void iovecs_are_put_together(void **state)
 {
 	const struct virtio_net_hdr_v1 header = { .num_buffers = 3 };
 	struct pair *p = *state;
 	struct ring_frame frame;
-	char bytes[1000], all[1000];
-	struct iovec iov[4] = { { bytes, 1 }, { bytes + 1, 0 }, { bytes + 1, 700 }, { bytes + 701, 299 } };
+	char bytes[950], all[950]; /* with its head no divisor of the ring's size, so that frames go over its end */
+	struct iovec iov[4] = { { bytes, 1 }, { bytes + 1, 0 }, { bytes + 1, 700 }, { bytes + 701, 249 } };
+	unsigned split = 0;
 	struct iovec much[2] = { { bytes, sizeof bytes }, { bytes, (size_t)-1 } };
 
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = (char)i;
-	for (unsigned round = 0; round < 5000; round++) {
+	for (unsigned round = 0; round < 20000; round++) {
 		size_t done = 0;
 
 		assert_int_equal(ring_put(p->other, &header, iov, 4), 0);
@@ -220,9 +239,11 @@ static void iovecs_are_put_together(void **state)
 			done += frame.pieces[i].iov_len;
 		}
 		assert_memory_equal(all, bytes, sizeof bytes);
+		split += frame.n == 2;
 		ring_pop(p->member);
 		ring_release(p->member);
 	}
+	assert_true(split >= 2);
 	assert_int_equal(ring_put(p->other, &header, much, 2), -EMSGSIZE);
 }
 
@@ -262,6 +283,36 @@ static void who_waits_for_room_is_woken_when_there_is_so_much(void **state)
 		assert_int_equal(wakes(p->member), (i + 1) * 4096 == RING_SIZE / 4);
 	}
 	assert_false(ring_wait_room(p->member, RING_SIZE));
+}
+
+static void who_was_told_to_go_on_is_not_woken(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(put(p->member, 1, 60), 0);
+	ring_publish(p->member);
+	assert_false(ring_wait_frames(p->other));
+	assert_int_equal(put(p->member, 2, 60), 0);
+	ring_publish(p->member);
+	assert_int_equal(wakes(p->other), 0);
+	assert_false(ring_wait_room(p->member, 60));
+	take(p->other, 1, 60);
+	ring_release(p->other);
+	assert_int_equal(wakes(p->member), 0);
+}
+
+static void waiting_for_frames_gives_back_what_was_popped(void **state)
+{
+	struct pair *p = *state;
+	uint32_t n = 0;
+
+	while (put(p->member, n, 4080) == 0)
+		n++;
+	ring_publish(p->member);
+	for (uint32_t i = 0; i < n; i++)
+		take(p->other, i, 4080);
+	assert_true(ring_wait_frames(p->other));
+	assert_int_equal(put(p->member, n, 4080), 0);
 }
 
 static void waiting_for_room_shows_what_was_committed(void **state)
@@ -351,6 +402,76 @@ static void no_wake_up_is_lost_where_the_ring_is_full_most_of_the_time(void **st
 	stream(*state, 6000, RING_FRAME_MAX);
 }
 
+/*
+ * Each waits for the other one's last frame, after looking for it up to 15 times, so that whoever publishes does so at
+ * about the time at which the other one goes to sleep. It shows that the calls go together; a fence that is missing
+ * (ring.c) shows too seldom to be found by it.
+ */
+struct player {
+	struct ring *ring;
+	uint32_t rounds;
+	bool begins;
+};
+
+static void *play(void *ctx)
+{
+	const struct player *me = ctx;
+	struct stream sleeper = { me->ring, 0, 0, 0 };
+	struct ring_frame frame;
+
+	for (uint32_t i = 0; i < me->rounds; i++) {
+		unsigned looks = (i * 2654435761u) >> 28;
+
+		if (me->begins || i) {
+			assert_int_equal(put(me->ring, i, 8), 0);
+			ring_publish(me->ring);
+		}
+		while (ring_peek(me->ring, &frame) == 0)
+			if (looks)
+				looks--;
+			else if (ring_wait_frames(me->ring))
+				sleep_on(&sleeper);
+		ring_pop(me->ring);
+		ring_release(me->ring);
+	}
+	if (!me->begins) {
+		assert_int_equal(put(me->ring, 0, 8), 0);
+		ring_publish(me->ring);
+	}
+	return NULL;
+}
+
+static void no_wake_up_is_lost_where_both_go_to_sleep_each_time(void **state)
+{
+	struct pair *p = *state;
+	struct player first = { p->member, 200000, true }, second = { p->other, 200000, false };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, play, &second), 0);
+	(void)play(&first);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void a_process_that_is_forked_has_no_part_of_the_memory(void **state)
+{
+	struct pair *p = *state;
+	struct iovec pieces[RING_PIECES];
+	unsigned char page;
+	int status;
+	void *start;
+	pid_t child;
+
+	assert_int_equal(ring_reserve(p->member, 10, pieces), 1);
+	start = (void *)((uintptr_t)pieces[0].iov_base & ~(uintptr_t)4095);
+	assert_int_equal(mincore(start, 4096, &page), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(mincore(start, 4096, &page) < 0 && errno == ENOMEM ? 0 : 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void the_end_of_the_other_side_is_told(void **state)
 {
 	struct pair *p = *state;
@@ -422,6 +543,31 @@ static void a_head_that_goes_back_breaks_the_ring(void **state)
 	assert_broken_for_good(p, p->other);
 }
 
+static void a_head_between_records_breaks_the_ring(void **state)
+{
+	struct pair *p = *state;
+	struct ring_frame frame;
+
+	assert_int_equal(put(p->member, 1, 100), 0);
+	ring_publish(p->member);
+	write64(p, HEAD, 16 + 112 + 8);
+	assert_int_equal(ring_peek(p->other, &frame), -EPROTO);
+	assert_broken_for_good(p, p->other);
+}
+
+static void a_head_over_what_was_not_yet_released_breaks_the_ring(void **state)
+{
+	struct pair *p = *state;
+	struct ring_frame frame;
+
+	assert_int_equal(put(p->member, 1, 100), 0);
+	ring_publish(p->member);
+	take(p->other, 1, 100);
+	write64(p, HEAD, RING_SIZE + 16);
+	assert_int_equal(ring_peek(p->other, &frame), -EPROTO);
+	assert_broken_for_good(p, p->other);
+}
+
 static void a_tail_that_cannot_be_breaks_the_ring(void **state)
 {
 	static const uint64_t tails[] = { 16 * 1024 * 1024, 8, UINT64_MAX, UINT64_MAX - 15, UINT64_C(1) << 63 };
@@ -460,6 +606,7 @@ static void a_tail_beyond_what_was_published_breaks_the_ring(void **state)
 static void a_length_that_cannot_be_breaks_the_ring(void **state)
 {
 	static const uint32_t lengths[] = { RING_FRAME_MAX + 1, 0xffffffff, 0x80000000, 0xfffffff0, 200 };
+	const uint32_t honest = 100;
 
 	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
 		struct ring_frame frame;
@@ -469,6 +616,29 @@ static void a_length_that_cannot_be_breaks_the_ring(void **state)
 		make_pair(state);
 		p = *state;
 		assert_int_equal(put(p->member, 1, 100), 0);
+		ring_publish(p->member);
+		memcpy(p->memory + LINES, &lengths[i], sizeof lengths[i]);
+		assert_int_equal(ring_peek(p->other, &frame), -EPROTO);
+		memcpy(p->memory + LINES, &honest, sizeof honest);
+		assert_broken_for_good(p, p->other);
+	}
+}
+
+/* Of a ring that is full: so many bytes are there, but no frame may be so long. */
+static void a_frame_longer_than_any_breaks_the_ring(void **state)
+{
+	static const uint32_t lengths[] = { RING_FRAME_MAX + 1, 2 * RING_FRAME_MAX, RING_SIZE - 16 };
+
+	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+		struct ring_frame frame;
+		struct pair *p;
+		uint32_t n = 0;
+
+		free_pair(state);
+		make_pair(state);
+		p = *state;
+		while (put(p->member, n, 4080) == 0)
+			n++;
 		ring_publish(p->member);
 		memcpy(p->memory + LINES, &lengths[i], sizeof lengths[i]);
 		assert_int_equal(ring_peek(p->other, &frame), -EPROTO);
@@ -518,6 +688,7 @@ static void memory_that_could_shrink_is_refused(void **state)
 	assert_int_equal(with_seals(MEMORY, F_SEAL_SHRINK | F_SEAL_SEAL), -EPROTO);
 	assert_int_equal(with_seals(MEMORY, F_SEAL_SHRINK | F_SEAL_GROW), -EPROTO);
 	assert_int_equal(with_seals(MEMORY, seals | F_SEAL_FUTURE_WRITE), -EPROTO);
+	assert_int_equal(with_seals(MEMORY, seals | F_SEAL_WRITE), -EPROTO);
 	assert_int_equal(with_seals(MEMORY - 1, seals), -EPROTO);
 	assert_int_equal(with_seals(MEMORY + 4096, seals), -EPROTO);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -536,18 +707,26 @@ int main(void)
 		WITH_PAIR(every_place_at_the_end_of_the_ring_is_gone_over),
 		WITH_PAIR(what_is_not_published_is_not_seen),
 		WITH_PAIR(a_full_ring_refuses_and_takes_again_what_was_released),
+		WITH_PAIR(more_than_was_reserved_is_not_committed),
 		WITH_PAIR(iovecs_are_put_together),
 		WITH_PAIR(who_sleeps_is_woken_once_and_who_does_not_is_not),
 		WITH_PAIR(who_waits_for_room_is_woken_when_there_is_so_much),
+		WITH_PAIR(who_was_told_to_go_on_is_not_woken),
+		WITH_PAIR(waiting_for_frames_gives_back_what_was_popped),
 		WITH_PAIR(waiting_for_room_shows_what_was_committed),
 		WITH_PAIR(no_wake_up_is_lost_among_a_million_small_frames),
 		WITH_PAIR(no_wake_up_is_lost_where_the_ring_is_full_most_of_the_time),
+		WITH_PAIR(no_wake_up_is_lost_where_both_go_to_sleep_each_time),
+		WITH_PAIR(a_process_that_is_forked_has_no_part_of_the_memory),
 		WITH_PAIR(the_end_of_the_other_side_is_told),
 		WITH_PAIR(a_head_that_cannot_be_breaks_the_ring),
 		WITH_PAIR(a_head_that_goes_back_breaks_the_ring),
+		WITH_PAIR(a_head_between_records_breaks_the_ring),
+		WITH_PAIR(a_head_over_what_was_not_yet_released_breaks_the_ring),
 		WITH_PAIR(a_tail_that_cannot_be_breaks_the_ring),
 		WITH_PAIR(a_tail_beyond_what_was_published_breaks_the_ring),
 		WITH_PAIR(a_length_that_cannot_be_breaks_the_ring),
+		WITH_PAIR(a_frame_longer_than_any_breaks_the_ring),
 		WITH_PAIR(flags_of_any_value_cost_wake_ups_only),
 		cmocka_unit_test(memory_that_could_shrink_is_refused),
 	};

@@ -583,6 +583,19 @@ static void members_addresses_have_names(void **state)
 	nat_end(&guest);
 }
 
+static void without_ipv6_no_address_of_it_is_a_members(void **state)
+{
+	(void)state;
+	begin(false, OPTIONS "ipv6 = false; policy = { default = \"deny\"; };");
+	assert_no_answer(
+		"\1c\0010\0010\0010\0010\0010\0010\0010\0010\0010\0010\0010\0010\0010\0010\0010\0013\0010\0010\0010"
+		"\0012\0010\0010\0010\0011\0010\0010\0010\0010\0010\1d\1f\3ip6\4arpa",
+		ns_t_ptr, ns_r_refused);
+	assert_no_answer("\4vm_2", ns_t_aaaa, ns_r_noerror);
+	assert_answer("\4vm_2", ns_t_a, "\12\0\3\14", 4);
+	nat_end(&guest);
+}
+
 static void an_isolated_gateway_refuses_names_that_a_policy_allows(void **state)
 {
 	(void)state;
@@ -609,6 +622,7 @@ int main(void)
 		TEST(an_isolated_member_is_leased_an_address_and_no_way_out),
 		TEST(members_names_are_known_with_and_without_the_domain),
 		TEST(members_addresses_have_names),
+		TEST(without_ipv6_no_address_of_it_is_a_members),
 		TEST(an_isolated_gateway_refuses_names_that_a_policy_allows),
 	};
 

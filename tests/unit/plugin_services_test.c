@@ -215,7 +215,7 @@ static void names_and_paths(void **state)
 
 static void what_machines_share_is_in_a_private_folder(void **state)
 {
-	char base[] = "/tmp/capsa-shared.XXXXXX", expected[128], folder[128];
+	char base[] = "/tmp/capsa-shared.XXXXXX", expected[128], folder[64];
 	struct plugin_device *d;
 	const char *path;
 	struct stat st;
