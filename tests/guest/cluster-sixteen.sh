@@ -6,18 +6,16 @@
 limit=400
 "$capsa" image build -q || exit
 
-# each COMMAND [ARG...]: with the number of each machine behind, all at once
+# each COMMAND [ARG...]: with the number of each machine behind, four at a time: an emulated host loses guests that begin
+# all at once.
 each() {
-	local i pids=() wrong=0
+	local i wrong=0
 	for i in $(seq 16); do
-		"$@" "$i" >>"$work/each.txt" 2>&1 &
-		pids+=($!)
+		[ "$i" -le 4 ] || wait -n || wrong=1
+		{ "$@" "$i" || { echo "number $i: status $?" && false; }; } >>"$work/each.txt" 2>&1 &
 	done
-	for i in $(seq 16); do
-		wait "${pids[i - 1]}" || {
-			echo "number $i: status $?"
-			wrong=1
-		}
+	for i in 1 2 3 4; do
+		wait -n || wrong=1
 	done
 	return $wrong
 }
@@ -44,7 +42,7 @@ sixteen() {
 	each leave && timeout 60 tail --pid="$switch" -f /dev/null
 }
 
-check "sixteen join at once, each pings each by its name, and leave" sixteen
+check "sixteen join, each pings each by its name, and leave" sixteen
 for i in $(seq 16); do
 	"$capsa" kill "n$i" 2>/dev/null
 done
