@@ -12,10 +12,11 @@
  * later ones where it has passed source routes, other EtherTypes, what is malformed                do not pass: nobody
  * could say where they go
  *
- * A VLAN's tag changes nothing. Two tables of CONVERSATIONS_MAX, one for each side that may begin, so that others
- * cannot push out what the guest began. Times without a packet after which a conversation is forgotten: RFC 5382 (TCP),
- * RFC 4787 (UDP). In a full table the one goes that is worth least: of short ones the oldest, of TCP's established ones
- * last. No timer: who comes looks for what has ended.
+ * Rules do not look at a VLAN's tag, but what was said in one VLAN is no answer in another, nor without one. Two tables
+ * of CONVERSATIONS_MAX, one for each side that may begin, so that others cannot push out what the guest began. Times
+ * without a packet after which a conversation is forgotten: RFC 5382 (TCP), RFC 4787 (UDP). In a full table the one
+ * goes that is worth least: of short ones the oldest, of TCP's established ones last. No timer: who comes looks for
+ * what has ended.
  *
  * New rules count at once for what the guest began; what a member began stays. Home loop.
  */
