@@ -13,6 +13,7 @@
 #ifndef CAPSA_CLUSTER_SERVE_PRIVATE_H
 #define CAPSA_CLUSTER_SERVE_PRIVATE_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@
 #define SERVE_PENDING_MAX 64u /* PENDING and SHOWN; of more the oldest gives way */
 /* Guardians that a member may ask for at once; one a second is added. */
 #define SERVE_GUARDIANS 16u
+/* Those that live, of all members: who joins again and again gets no more. */
+#define SERVE_GUARDIANS_LIVE CLUSTER_MEMBERS_MAX
 
 enum source_kind { SOURCE_LISTENER, SOURCE_LEASH, SOURCE_DEADLINE, SOURCE_UPLINK, SOURCE_PEER, SOURCE_RING };
 
@@ -79,6 +82,8 @@ struct serve {
 
 	struct peers pending, members, gone, line;
 	unsigned n_pending, n_members;
+	unsigned n_pulses;
+	struct pollfd pulses[SERVE_GUARDIANS_LIVE]; /* pipes that hang up when the guardian at the other end has gone */
 	bool had_member, members_changed, some_broken, uplink_has_more;
 
 	/* What the members have agreed on: the first one's word. `_of`: whose it was, for those that say otherwise. */
