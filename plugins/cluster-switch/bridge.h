@@ -104,6 +104,11 @@ const struct bridge_counters *bridge_port_counters(const struct bridge_port *por
 
 /* A frame from `port`; `now_ms` of the monotonic clock. */
 void bridge_forward(struct bridge_port *port, const struct bridge_frame *frame, uint64_t now_ms);
+/*
+ * Whom alone a frame from `port` to this address would go to: the `ctx` of that member's port. NULL: to several, to
+ * nobody, or to the uplink.
+ */
+void *bridge_target(const struct bridge_port *port, const unsigned char to[ETH_ALEN], uint64_t now_ms);
 /* Behind a batch of them. */
 void bridge_flush(struct bridge *bridge);
 
