@@ -16,8 +16,9 @@
  *   peers       both ports' lists, where they have one, name the other            `peers_dropped`
  *   full        the target's far side has no room                                 `full_dropped`, at the target
  *
- * So a port that does not keep up loses frames, and holds up nobody (but see serve-wait.c, for who sends to it alone). VLAN tags pass; addresses are learned over all of
- * them. Frames of one batch are sent to all targets, then bridge_flush() wakes each of these once.
+ * So a port that does not keep up loses frames, and holds up nobody (but see serve-wait.c, for who sends to it alone).
+ * VLAN tags pass; addresses are learned over all of them. Frames of one batch are sent to all targets, then
+ * bridge_flush() wakes each of these once.
  *
  * THREAD: the switch's one.
  */
