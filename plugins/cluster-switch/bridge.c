@@ -444,6 +444,16 @@ static void deliver(struct bridge_port *port, const struct bridge_frame *frame, 
 		send_to(port->bridge->slots[slot], frame);
 }
 
+void *bridge_target(const struct bridge_port *port, const unsigned char to[ETH_ALEN], uint64_t now_ms)
+{
+	const int slot = to[0] & 1 ? -1 : fdb_find(port->bridge->fdb, to, now_ms);
+	const struct bridge_port *target = slot < 0 ? NULL : port->bridge->slots[slot];
+
+	if (!target || target == port || target->options.uplink || !set_has(port->may_reach, target->slot))
+		return NULL;
+	return target->ctx;
+}
+
 void bridge_forward(struct bridge_port *port, const struct bridge_frame *frame, uint64_t now_ms)
 {
 	struct virtio_net_hdr_v1 header = frame->header;

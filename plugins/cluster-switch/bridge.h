@@ -16,8 +16,9 @@
  *   peers       both ports' lists, where they have one, name the other            `peers_dropped`
  *   full        the target's far side has no room                                 `full_dropped`, at the target
  *
- * So a port that does not keep up loses frames, and holds up nobody. VLAN tags pass; addresses are learned over all of
- * them. Frames of one batch are sent to all targets, then bridge_flush() wakes each of these once.
+ * So a port that does not keep up loses frames, and holds up nobody (but see serve-wait.c, for who sends to it alone).
+ * VLAN tags pass; addresses are learned over all of them. Frames of one batch are sent to all targets, then
+ * bridge_flush() wakes each of these once.
  *
  * THREAD: the switch's one.
  */
@@ -104,6 +105,11 @@ const struct bridge_counters *bridge_port_counters(const struct bridge_port *por
 
 /* A frame from `port`; `now_ms` of the monotonic clock. */
 void bridge_forward(struct bridge_port *port, const struct bridge_frame *frame, uint64_t now_ms);
+/*
+ * Whom alone a frame from `port` to this address would go to: the `ctx` of that member's port. NULL: to several, to
+ * nobody, or to the uplink.
+ */
+void *bridge_target(const struct bridge_port *port, const unsigned char to[ETH_ALEN], uint64_t now_ms);
 /* Behind a batch of them. */
 void bridge_flush(struct bridge *bridge);
 

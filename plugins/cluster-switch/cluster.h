@@ -30,7 +30,7 @@
  *                            guardian.h  see above
  *                            ../net-nat/ the gateway in it: DHCP, names, NAT and its policy
  *                            cluster-gateway.h  joins that to the card    conversation.h  its policy between members
- *            the switch's:   serve.h     its process: socket, ports, loop
+ *            the switch's:   serve.h     its process: socket, ports, loop, who waits for whom
  *                            bridge.h    ports and frames between them: no process, no descriptor
  *                            fdb.h       which address is behind which port
  *                            guard.h     which addresses a port may say it is

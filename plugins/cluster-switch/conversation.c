@@ -21,7 +21,8 @@
 #define UDP_PORTS 8u
 #define ICMP_ECHO_HEADER 8u
 #define PIECE_OFFSET_MIN 16u /* later pieces leave alone what was looked at (RFC 3128) */
-#define PIECE 0x100u         /* beside the protocol: a packet in pieces, its identification in place of ports */
+#define VLAN_ID 0x0fffu
+#define PIECE 0x100u /* beside the protocol: a packet in pieces, its identification in place of ports */
 
 /* Who began. */
 enum side { GUEST, MEMBER, SIDES };
@@ -40,6 +41,7 @@ struct key {
 	struct in6_addr guest, member;
 	uint16_t guest_port, member_port; /* of an echo its identifier, and 0 */
 	uint16_t protocol;                /* IPPROTO_*, PIECE */
+	uint16_t vlan;                    /* its number; 0: none */
 };
 
 struct conversation {
@@ -64,6 +66,15 @@ struct conversations {
 	struct conversation_list lists[SIDES][SPANS];
 	struct conversation *chains[CHAINS];
 };
+
+/*
+ * The VLAN is part of who speaks: behind a tag the switch does not judge addresses (guard.h), so what comes there must
+ * open no way to the machine whose address it has without one. VLAN 0 is none (IEEE 802.1Q, 6.9).
+ */
+static uint16_t vlan_of(const struct packet *p)
+{
+	return p->vlan ? p->vlan_tag & VLAN_ID : 0;
+}
 
 /* A packet as it matters here. */
 struct piece {
@@ -119,14 +130,15 @@ static unsigned chain_of(const struct conversations *c, const struct key *key)
 
 	memcpy(words, &key->guest, sizeof key->guest);
 	memcpy(words + 2, &key->member, sizeof key->member);
-	words[4] = (uint64_t)key->protocol << 32 | (uint64_t)key->guest_port << 16 | key->member_port;
+	words[4] = (uint64_t)key->vlan << 48 | (uint64_t)key->protocol << 32 | (uint64_t)key->guest_port << 16 |
+	           key->member_port;
 	return (unsigned)hash_words(&c->secret, words, 5) & (CHAINS - 1);
 }
 
 static bool is_same(const struct key *a, const struct key *b)
 {
-	return a->protocol == b->protocol && a->guest_port == b->guest_port && a->member_port == b->member_port &&
-	       net_same(&a->guest, &b->guest) && net_same(&a->member, &b->member);
+	return a->vlan == b->vlan && a->protocol == b->protocol && a->guest_port == b->guest_port &&
+	       a->member_port == b->member_port && net_same(&a->guest, &b->guest) && net_same(&a->member, &b->member);
 }
 
 static void forget(struct conversations *c, struct conversation *one)
@@ -293,7 +305,8 @@ static bool take_piece(const struct packet *p, const unsigned char *head, size_t
 
 	*out = (struct piece){ .key = { .guest = guest ? p->source : p->target,
 		                        .member = guest ? p->target : p->source,
-		                        .protocol = p->protocol },
+		                        .protocol = p->protocol,
+		                        .vlan = vlan_of(p) },
 		               .first = p->kind == PACKET_IP || p->fragment_offset == 0 };
 	if (!out->first)
 		return true;
@@ -311,7 +324,8 @@ static struct key key_of_pieces(const struct packet *p, enum side from)
 		             .member = from == GUEST ? p->target : p->source,
 		             .guest_port = (uint16_t)(p->fragment_id >> 16),
 		             .member_port = (uint16_t)p->fragment_id,
-		             .protocol = PIECE | (net_is_ipv4(&p->source) ? p->protocol : 0) };
+		             .protocol = PIECE | (net_is_ipv4(&p->source) ? p->protocol : 0),
+		             .vlan = vlan_of(p) };
 }
 
 enum icmp_kind { ICMP_OF_THE_LINK, ICMP_REQUEST, ICMP_REPLY, ICMP_NOTHING };

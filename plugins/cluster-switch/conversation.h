@@ -6,16 +6,21 @@
  * packet of another protocol between two ends, an echo request. What a member began is known here, too, so that answers
  * to it pass unjudged; what belongs to nothing that is known counts as the beginning of something.
  *
- *   ARP; ICMPv6 that is neighbour discovery or MLD; ICMP errors       pass: the link needs them
- *   echo replies                                                      pass where a member asked
- *   the first piece of a packet                                       as the packet, where it has all of its header;
- * later ones where it has passed source routes, other EtherTypes, what is malformed                do not pass: nobody
- * could say where they go
+ *   ARP; ICMPv6 that is neighbour discovery or MLD; ICMP errors    pass: the link needs them
  *
- * A VLAN's tag changes nothing. Two tables of CONVERSATIONS_MAX, one for each side that may begin, so that others
- * cannot push out what the guest began. Times without a packet after which a conversation is forgotten: RFC 5382 (TCP),
- * RFC 4787 (UDP). In a full table the one goes that is worth least: of short ones the oldest, of TCP's established ones
- * last. No timer: who comes looks for what has ended.
+ *   echo replies                                                   pass where a member asked
+ *
+ *   the first piece of a packet                                    as the packet, where it has all of its header
+ *
+ *   later pieces                                                   pass where the first one has
+ *
+ *   source routes, other EtherTypes, what is malformed             do not: nobody could say where they go
+ *
+ * Rules do not look at a VLAN's tag, but what was said in one VLAN is no answer in another, nor without one. Two tables
+ * of CONVERSATIONS_MAX, one for each side that may begin, so that others cannot push out what the guest began. Times
+ * without a packet after which a conversation is forgotten: RFC 5382 (TCP), RFC 4787 (UDP). In a full table the one
+ * goes that is worth least: of short ones the oldest, of TCP's established ones last. No timer: who comes looks for
+ * what has ended.
  *
  * New rules count at once for what the guest began; what a member began stays. Home loop.
  */

@@ -24,9 +24,10 @@
 #include "plugins/cluster-switch/cluster.h"
 #include "plugins/cluster-switch/serve.h"
 
-#define FOLDER_FD 3 /* where the two descriptors are in a guardian and a switch */
+#define FOLDER_FD 3 /* where the descriptors are in a guardian; the first two also in a switch */
 #define LEASH_FD 4
-#define FIRST_OTHER_FD 5
+#define PULSE_FD 5
+#define FIRST_OTHER_FD 6
 
 /* So many switches in so short a time are killed by something that another one does not help against: one a second. */
 #define STARTS_MAX 100u
@@ -64,8 +65,8 @@ static void signals_reset(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Only the folder and the leash are left, at their places, and standard streams that lead nowhere. 0 or -errno. */
-static int descriptors_reset(int dirfd, int leash)
+/* Only these are left, at their places, and standard streams that lead nowhere. 0 or -errno. */
+static int descriptors_reset(int dirfd, int leash, int pulse)
 {
 	int null;
 
@@ -74,7 +75,10 @@ static int descriptors_reset(int dirfd, int leash)
 	leash = fcntl(leash, F_DUPFD_CLOEXEC, FIRST_OTHER_FD);
 	if (dirfd < 0 || leash < 0)
 		return -errno;
-	if (dup3(dirfd, FOLDER_FD, O_CLOEXEC) < 0 || dup3(leash, LEASH_FD, O_CLOEXEC) < 0)
+	/* Something is there in any case: a switch closes it. */
+	pulse = fcntl(pulse < 0 ? leash : pulse, F_DUPFD_CLOEXEC, FIRST_OTHER_FD);
+	if (dup3(dirfd, FOLDER_FD, O_CLOEXEC) < 0 || dup3(leash, LEASH_FD, O_CLOEXEC) < 0 ||
+	    dup3(pulse, PULSE_FD, O_CLOEXEC) < 0)
 		return -errno;
 	if (close_range(FIRST_OTHER_FD, ~0u, 0) < 0)
 		for (int i = FIRST_OTHER_FD, n = (int)sysconf(_SC_OPEN_MAX); i < n; i++)
@@ -93,6 +97,7 @@ _Noreturn static void switch_run(const char *cluster)
 {
 	/* Not its guardian's any more: neither its session nor, by O_ASYNC's owner, its end. */
 	setsid();
+	close(PULSE_FD);
 	prctl(PR_SET_NAME, "capsa-switch");
 	(void)signal(SIGCHLD, SIG_DFL);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -118,14 +123,14 @@ static int lock_wait(void)
 	return lock;
 }
 
-_Noreturn static void guardian_run(int dirfd, const char *cluster, int leash)
+_Noreturn static void guardian_run(int dirfd, const char *cluster, int leash, int pulse)
 {
 	uint64_t since = now_ms();
 	unsigned starts = 0;
 
 	signals_reset();
 	setsid();
-	if (descriptors_reset(dirfd, leash) < 0 || chdir("/") < 0)
+	if (descriptors_reset(dirfd, leash, pulse) < 0 || chdir("/") < 0)
 		_exit(1);
 	prctl(PR_SET_NAME, "capsa-guardian");
 	/* Switches that end are nobody's to wait for. */
@@ -144,6 +149,9 @@ _Noreturn static void guardian_run(int dirfd, const char *cluster, int leash)
 
 		if (lock < 0)
 			_exit(1);
+		/* The signal is for one: others that somebody gave the same leash to look here. */
+		if (leash_ends(LEASH_FD, 0))
+			_exit(0);
 		if (now_ms() - since > STARTS_MS) {
 			since = now_ms();
 			starts = 0;
@@ -163,7 +171,7 @@ _Noreturn static void guardian_run(int dirfd, const char *cluster, int leash)
 	}
 }
 
-int guardian_start_with(int dirfd, const char *cluster, int leash)
+int guardian_start_with(int dirfd, const char *cluster, int leash, int pulse)
 {
 	sigset_t all, before;
 	pid_t pid, r;
@@ -176,7 +184,7 @@ int guardian_start_with(int dirfd, const char *cluster, int leash)
 	if (pid == 0) {
 		pid = fork();
 		if (pid == 0)
-			guardian_run(dirfd, cluster, leash);
+			guardian_run(dirfd, cluster, leash, pulse);
 		_exit(pid < 0 ? errno : 0);
 	}
 	if (pid < 0)
@@ -199,7 +207,7 @@ int guardian_start(int dirfd, const char *cluster, int *leash)
 	*leash = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	r = guardian_start_with(dirfd, cluster, pair[1]);
+	r = guardian_start_with(dirfd, cluster, pair[1], -1);
 	if (r < 0) {
 		close(pair[0]);
 		return r;

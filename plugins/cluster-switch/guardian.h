@@ -21,7 +21,10 @@
  * open. 0 or -errno.
  */
 int guardian_start(int dirfd, const char *cluster, int *leash);
-/* The same for a member whose own was killed, by the switch: `leash` is the guardian's end, and is taken over. */
-int guardian_start_with(int dirfd, const char *cluster, int leash);
+/*
+ * The same for a member whose own was killed, by the switch: `leash` is the guardian's end, and is taken over. `pulse`
+ * is a descriptor that it keeps open for as long as it lives, and stays the caller's; -1: none.
+ */
+int guardian_start_with(int dirfd, const char *cluster, int leash, int pulse);
 
 #endif

@@ -16,7 +16,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
 	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
 	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h \
-	plugins/cluster-switch/serve-talk.c \
+	plugins/cluster-switch/serve-talk.c plugins/cluster-switch/serve-wait.c \
 	plugins/cluster-switch/show.c \
 	plugins/cluster-switch/vxlan.c plugins/cluster-switch/vxlan.h \
 	plugins/cluster-switch/vxlan-options.c
@@ -126,3 +126,11 @@ endif
 tests_unit_cluster_conversation_test_SOURCES = tests/unit/cluster_conversation_test.c
 tests_unit_cluster_conversation_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_conversation_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/cluster_wait_test
+TESTS += tests/unit/cluster_wait_test
+endif
+tests_unit_cluster_wait_test_SOURCES = tests/unit/cluster_wait_test.c
+tests_unit_cluster_wait_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_wait_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)

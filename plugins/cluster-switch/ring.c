@@ -300,14 +300,14 @@ static bool look_for_frames(struct ring *ring)
 	return !ring->broken;
 }
 
-/* The record's head, read once, as the other side may write it meanwhile. */
-static struct record record_read(const struct direction *d)
+/* A record's head, read once, as the other side may write it meanwhile. */
+static struct record record_read(const struct direction *d, uint64_t position)
 {
 	uint64_t words[sizeof(struct record) / sizeof(uint64_t)];
 	struct record record;
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		words[i] = __atomic_load_n((const uint64_t *)(const void *)at(d, d->tail) + i, __ATOMIC_RELAXED);
+		words[i] = __atomic_load_n((const uint64_t *)(const void *)at(d, position) + i, __ATOMIC_RELAXED);
 	memcpy(&record, words, sizeof record);
 	return record;
 }
@@ -325,7 +325,7 @@ int ring_peek(struct ring *ring, struct ring_frame *frame)
 		if (d->head == d->tail)
 			return 0;
 	}
-	record = record_read(d);
+	record = record_read(d, d->tail);
 	if (record.len > RING_FRAME_MAX || record_size(record.len) > d->head - d->tail) {
 		set_broken(ring);
 		return -EPROTO;
@@ -334,6 +334,35 @@ int ring_peek(struct ring *ring, struct ring_frame *frame)
 	frame->len = record.len;
 	frame->n = pieces_of(d, d->tail + ALIGNMENT, record.len, frame->pieces);
 	d->at_hand = record_size(record.len);
+	return 1;
+}
+
+int ring_look_ahead(struct ring *ring, uint64_t *position, void *to, size_t len)
+{
+	struct direction *d = &ring->in;
+	struct iovec pieces[RING_PIECES];
+	struct record record;
+	size_t done = 0;
+
+	if (ring->broken || !look_for_frames(ring))
+		return -EPROTO;
+	if (*position - d->tail > d->head - d->tail)
+		*position = d->tail; /* it has been popped */
+	if (*position == d->head)
+		return 0;
+	record = record_read(d, *position);
+	if (record.len > RING_FRAME_MAX || record_size(record.len) > d->head - *position) {
+		set_broken(ring);
+		return -EPROTO;
+	}
+	memset(to, 0, len);
+	if (len > record.len)
+		len = record.len;
+	for (unsigned i = 0, n = pieces_of(d, *position + ALIGNMENT, len, pieces); i < n; i++) {
+		memcpy((char *)to + done, pieces[i].iov_base, pieces[i].iov_len);
+		done += pieces[i].iov_len;
+	}
+	*position += record_size(record.len);
 	return 1;
 }
 
@@ -362,17 +391,27 @@ void ring_release(struct ring *ring)
 		wake(ring);
 }
 
-bool ring_wait_frames(struct ring *ring)
+/* Until the head is another than `seen`. */
+static bool wait_beyond(struct ring *ring, uint64_t seen)
 {
 	struct direction *d = &ring->in;
 
-	ring_release(ring);
-	if (d->head != d->tail)
-		return false;
 	atomic_store_explicit(&d->lines->consumer.waits, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (!ring->broken && look_for_frames(ring) && d->head == d->tail)
+	if (!ring->broken && look_for_frames(ring) && d->head == seen)
 		return true;
 	atomic_store_explicit(&d->lines->consumer.waits, 0, memory_order_relaxed);
 	return false;
+}
+
+bool ring_wait_frames(struct ring *ring)
+{
+	ring_release(ring);
+	return ring->in.head == ring->in.tail && wait_beyond(ring, ring->in.tail);
+}
+
+bool ring_wait_more(struct ring *ring)
+{
+	ring_release(ring);
+	return wait_beyond(ring, ring->in.head);
 }

@@ -77,11 +77,19 @@ struct ring_frame {
 
 /* 1: the next frame, which stays where it is; 0: none; -EPROTO. */
 int ring_peek(struct ring *ring, struct ring_frame *frame);
+/*
+ * The first `len` bytes of a frame behind the first one, which all stay where they are. *at: 0, then what it was set
+ * to: the frames are gone through once, and those that have been popped meanwhile are left out. 1, 0: there are no
+ * more; -EPROTO.
+ */
+int ring_look_ahead(struct ring *ring, uint64_t *at, void *to, size_t len);
 /* The frame that was peeked at is done with. */
 void ring_pop(struct ring *ring);
 /* The other side may use what was popped again, and is woken where it waits for that. */
 void ring_release(struct ring *ring);
 /* We wait for frames. False: there are some now, go on. */
 bool ring_wait_frames(struct ring *ring);
+/* The same, but for frames beyond those that ring_look_ahead() has come to the end of. */
+bool ring_wait_more(struct ring *ring);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * serve-private.h - the switch's process, as its own files see it: serve.c (loop, listener), serve-join.c (who may be a
- * member), serve-talk.c (messages), show.c (what people are shown).
+ * member), serve-talk.c (messages), serve-wait.c (who waits for whose room), show.c (what people are shown).
  *
  * PEERS. Whoever has connected is a peer, in one of these states; it has a port and a ring only as a member.
  *
@@ -13,6 +13,7 @@
 #ifndef CAPSA_CLUSTER_SERVE_PRIVATE_H
 #define CAPSA_CLUSTER_SERVE_PRIVATE_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,8 +30,18 @@
 #define SERVE_PENDING_MAX 64u /* PENDING and SHOWN; of more the oldest gives way */
 /* Guardians that a member may ask for at once; one a second is added. */
 #define SERVE_GUARDIANS 16u
+/* Those that live, of all members: who joins again and again gets no more. */
+#define SERVE_GUARDIANS_LIVE CLUSTER_MEMBERS_MAX
 
-enum source_kind { SOURCE_LISTENER, SOURCE_LEASH, SOURCE_DEADLINE, SOURCE_UPLINK, SOURCE_PEER, SOURCE_RING };
+enum source_kind {
+	SOURCE_LISTENER,
+	SOURCE_LEASH,
+	SOURCE_DEADLINE,
+	SOURCE_PATIENCE,
+	SOURCE_UPLINK,
+	SOURCE_PEER,
+	SOURCE_RING
+};
 
 /* What an event is about. */
 struct source {
@@ -64,6 +75,13 @@ struct peer {
 	unsigned guardians;
 	uint64_t guardians_ms;
 	TAILQ_ENTRY(peer) in_turn;
+	/* serve-wait.c's. */
+	struct peer *waits_for; /* in serve.waiting, until waits_until_ms */
+	uint64_t waits_until_ms;
+	bool is_stuck;                      /* others have waited for it in vain */
+	unsigned char looked_for[ETH_ALEN]; /* all frames in its ring before looked_at are for it */
+	uint64_t looked_at;
+	TAILQ_ENTRY(peer) in_wait;
 };
 
 TAILQ_HEAD(peers, peer);
@@ -71,14 +89,16 @@ TAILQ_HEAD(peers, peer);
 struct serve {
 	int dirfd, epoll, leash, spare; /* spare: for accept(2) where descriptors are out */
 	const char *cluster;
-	struct source listener, deadline, leash_source, uplink_sources[VXLAN_SOCKETS];
+	struct source listener, deadline, patience, leash_source, uplink_sources[VXLAN_SOCKETS];
 	unsigned n_uplink_sources;
 	struct bridge *bridge;
 	struct leases *leases;
 	struct vxlan *vxlan;
 
-	struct peers pending, members, gone, line;
+	struct peers pending, members, gone, line, waiting;
 	unsigned n_pending, n_members;
+	unsigned n_pulses;
+	struct pollfd pulses[SERVE_GUARDIANS_LIVE]; /* pipes that hang up when the guardian at the other end has gone */
 	bool had_member, members_changed, some_broken, uplink_has_more;
 
 	/* What the members have agreed on: the first one's word. `_of`: whose it was, for those that say otherwise. */
@@ -87,7 +107,7 @@ struct serve {
 	char uplink[PROTOCOL_UPLINK_MAX + 1], uplink_of[CLUSTER_NAME_MAX + 1];
 	unsigned n_uplink; /* members that have it */
 
-	uint64_t now_ms, deadline_ms; /* that the timer is set to; 0: it is not */
+	uint64_t now_ms, deadline_ms, patience_ms; /* that the timers are set to; 0: they are not */
 	struct protocol_members list;
 	/* What came last; only what was found valid is looked at by its name. */
 	union {
@@ -131,5 +151,16 @@ void serve_tell_members(struct serve *serve);
 
 /* JSON (protocol.h: SHOW), to be freed; NULL where memory is out. */
 char *serve_show(struct serve *serve, size_t *len);
+
+/* ---- serve-wait.c ---- */
+
+/* Whether the first frame of its ring is left there until the member that it is for has room. */
+bool peer_waits(struct peer *peer, const struct ring_frame *frame);
+/* That one may have room now. */
+void waiters_resume(struct peer *target);
+/* It goes: it waits for nobody, and nobody for it. */
+void waiters_forget(struct peer *peer);
+/* The timer has run out. */
+void patience_ended(struct serve *serve);
 
 #endif

@@ -8,6 +8,7 @@
 #include "plugins/cluster-switch/serve-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -159,16 +160,34 @@ static bool is_leash(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
+/* Those that have ended are not counted any more. */
+static void guardians_count(struct serve *serve)
+{
+	unsigned n = 0;
+
+	if (serve->n_pulses > 0 && poll(serve->pulses, serve->n_pulses, 0) <= 0)
+		return;
+	for (unsigned i = 0; i < serve->n_pulses; i++)
+		if (serve->pulses[i].revents)
+			close(serve->pulses[i].fd);
+		else
+			serve->pulses[n++] = serve->pulses[i];
+	serve->n_pulses = n;
+}
+
 static void guardian_wanted(struct peer *peer, int leash)
 {
 	struct serve *serve = peer->serve;
-	int r;
+	int pulse[2], r;
 
-	if (!may_have_guardian(peer)) {
+	guardians_count(serve);
+	if (serve->n_pulses == SERVE_GUARDIANS_LIVE || !may_have_guardian(peer) || pipe2(pulse, O_CLOEXEC) < 0) {
 		close(leash);
 		return;
 	}
-	r = guardian_start_with(serve->dirfd, serve->cluster, leash);
+	r = guardian_start_with(serve->dirfd, serve->cluster, leash, pulse[1]);
+	close(pulse[1]);
+	serve->pulses[serve->n_pulses++] = (struct pollfd){ .fd = pulse[0] };
 	if (r < 0)
 		serve_say(serve, "no guardian for \"%s\": %s", bridge_port_options(peer->port)->name, strerror(-r));
 }

@@ -121,6 +121,7 @@ void peer_cut(struct peer *peer)
 	case PEER_GONE:
 		return;
 	}
+	waiters_forget(peer);
 	/* The port first: who joins again at the end of the socket finds its name free. */
 	peer_leave(peer);
 	if (peer->in_line)
@@ -203,6 +204,7 @@ static void peer_turn(struct peer *peer)
 {
 	struct serve *serve = peer->serve;
 	size_t bytes = 0;
+	bool waits = false;
 	int r = 1;
 
 	while (bytes < SERVE_BUDGET) {
@@ -210,7 +212,8 @@ static void peer_turn(struct peer *peer)
 		struct bridge_frame frame;
 
 		r = ring_peek(peer->ring, &in);
-		if (r != 1)
+		waits = r == 1 && peer_waits(peer, &in);
+		if (r != 1 || waits)
 			break;
 		/* What is no frame is counted there. */
 		(void)bridge_frame_make(&frame, &in.header, in.pieces, in.n, in.len);
@@ -222,7 +225,7 @@ static void peer_turn(struct peer *peer)
 	bridge_flush(serve->bridge);
 	if (r < 0)
 		peer->broken = serve->some_broken = true;
-	else if (r == 1 || !ring_wait_frames(peer->ring))
+	else if (waits ? !ring_wait_more(peer->ring) : r == 1 || !ring_wait_frames(peer->ring))
 		peer_ready(peer);
 }
 
@@ -267,6 +270,7 @@ static void broken_cut(struct serve *serve)
 static void event_handle(struct serve *serve, const struct source *source, uint32_t events)
 {
 	struct peer *peer = source->peer;
+	uint64_t times;
 
 	switch (source->kind) {
 	case SOURCE_LISTENER:
@@ -275,6 +279,10 @@ static void event_handle(struct serve *serve, const struct source *source, uint3
 		break;
 	case SOURCE_DEADLINE:
 		deadline_passed(serve);
+		break;
+	case SOURCE_PATIENCE:
+		if (read(source->fd, &times, sizeof times) > 0)
+			patience_ended(serve);
 		break;
 	case SOURCE_UPLINK:
 		if (serve->vxlan && vxlan_receive(serve->vxlan, source->fd, serve->now_ms))
@@ -290,10 +298,12 @@ static void event_handle(struct serve *serve, const struct source *source, uint3
 	case SOURCE_RING:
 		if (peer->state != PEER_MEMBER)
 			break;
-		if (ring_wake_clear(peer->ring))
-			peer_ready(peer);
-		else
+		if (!ring_wake_clear(peer->ring)) {
 			peer_cut(peer);
+			break;
+		}
+		peer_ready(peer);
+		waiters_resume(peer);
 		break;
 	case SOURCE_LEASH:
 		/* The member went before it joined, or was refused; others may have come meanwhile. */
@@ -379,7 +389,9 @@ static int serve_begin(struct serve *serve)
 	serve->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	serve->deadline =
 		(struct source){ SOURCE_DEADLINE, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), NULL };
-	if (serve->spare < 0 || serve->deadline.fd < 0)
+	serve->patience =
+		(struct source){ SOURCE_PATIENCE, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), NULL };
+	if (serve->spare < 0 || serve->deadline.fd < 0 || serve->patience.fd < 0)
 		return -errno;
 	serve->leash_source = (struct source){ SOURCE_LEASH, serve->leash, NULL };
 	r = bridge_new(&serve->bridge);
@@ -387,6 +399,8 @@ static int serve_begin(struct serve *serve)
 		r = leases_new(serve->dirfd, &serve->leases);
 	if (r == 0)
 		r = serve_watch(serve, &serve->deadline, EPOLLIN);
+	if (r == 0)
+		r = serve_watch(serve, &serve->patience, EPOLLIN);
 	if (r == 0)
 		r = serve_watch(serve, &serve->leash_source, 0);
 	if (r == 0)
@@ -419,6 +433,7 @@ static void serve_end(struct serve *serve)
 	gone_free(serve);
 	close_if(serve->listener.fd);
 	close_if(serve->deadline.fd);
+	close_if(serve->patience.fd);
 	close_if(serve->spare);
 	close_if(serve->epoll);
 	close_if(serve->leash);
@@ -440,12 +455,13 @@ int serve_run(int dirfd, const char *cluster, int leash)
 	serve->dirfd = dirfd;
 	serve->cluster = cluster;
 	serve->leash = leash;
-	serve->epoll = serve->spare = serve->listener.fd = serve->deadline.fd = -1;
+	serve->epoll = serve->spare = serve->listener.fd = serve->deadline.fd = serve->patience.fd = -1;
 	serve->now_ms = clock_ms();
 	TAILQ_INIT(&serve->pending);
 	TAILQ_INIT(&serve->members);
 	TAILQ_INIT(&serve->gone);
 	TAILQ_INIT(&serve->line);
+	TAILQ_INIT(&serve->waiting);
 
 	r = serve_begin(serve);
 	if (r == 0) {

@@ -86,7 +86,9 @@ static bool is_ours(const struct nat *nat, const struct arp *arp, const struct i
 {
 	if (net_same(target, &nat->gateway4))
 		return true;
-	return !nat->neighbours.there && arp->sender.s_addr != 0 && !net_same(target, &nat->guest4) && !net_is_unspecified(target) &&
+	if (nat->neighbours.there)
+		return false;
+	return arp->sender.s_addr != 0 && !net_same(target, &nat->guest4) && !net_is_unspecified(target) &&
 	       !net_is_multicast(target) && !net_is_loopback(target) && !net_is_link_local(target);
 }
 

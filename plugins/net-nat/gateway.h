@@ -2,9 +2,9 @@
 /*
  * gateway.h - what the gateway itself answers: ARP, DHCP, neighbour discovery, router advertisements, DHCPv6, ping.
  *
- * The guest's one neighbour, as a rule. It answers ARP for its own address and for all others but the guest's (there is nobody
- * else), so that a guest with a wider mask loses nothing; probes, by which a guest finds out whether an address is free,
- * only for its own. IPv6's neighbour discovery the same, but only for its own, as the guest may take any other. Where
+ * The guest's one neighbour, as a rule. It answers ARP for its own address and for all others but the guest's (there is
+ * nobody else), so that a guest with a wider mask loses nothing; probes, by which a guest finds out whether an address is
+ * free, only for its own. IPv6's neighbour discovery the same, but only for its own, as the guest may take any other. Where
  * there are neighbours, ARP is answered for its own address only, too.
  *
  * It leases the guest one address of each family, again and again the same, and tells its own as router and name

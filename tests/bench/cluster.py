@@ -163,6 +163,7 @@ class Row:
     def __init__(self, title, unit, per, play):
         self.title, self.unit, self.per, self.play = title, unit, per, play
         self.at_least = unit != "µs"
+        self.arrived = {}  # {name of a side: [share of what was sent, ...]}, where that is not all
 
     def once(self, segment):
         """(value, CPU seconds for each `per`)"""
@@ -186,21 +187,25 @@ def tcp(options, streams, pairs=1):
 
 
 def udp(options):
+    """Nobody waits for anybody: what a side cannot carry, it loses."""
     def play(segment):
         near, far = segment.machines[:2]
         far.shell.tell("udp-flood count")
         far.shell.hear(rb"counting")
-        near.run(f"udp-flood send {far.address} {options.seconds}")
+        sent = found(segment.name, r"(\d+) packets sent", near.run(f"udp-flood send {far.address} {options.seconds}"))
         packets, seconds = found(segment.name, r"(\d+) packets in ([\d.]+) s", far.finish())
+        row.arrived.setdefault(segment.name, []).append(int(packets) / int(sent))
         return int(packets) / float(seconds) / 1000, int(packets) / 1e6
-    return Row("UDP, packets of 64 bytes that arrive", "k/s", "million packets", play)
+    row = Row("UDP, packets of 64 bytes that arrive", "k/s", "million packets", play)
+    return row
 
 
 def latency():
     def play(segment):
         near, far = segment.machines[:2]
-        # What is printed on the console meanwhile would be measured, too.
-        said = near.run(f"ping -i 0.01 -c {PINGS} {far.address} >/tmp/ping && sed -n 's/.* time=/time=/p' /tmp/ping")
+        # One after the other (-A), so that idle processors' waking up is not all there is to see. What is printed on the console
+        # meanwhile would be measured, too.
+        said = near.run(f"ping -A -c {PINGS} {far.address} >/tmp/ping && sed -n 's/.* time=/time=/p' /tmp/ping")
         times = [float(t) for t in re.findall(r"time=([\d.]+) ms", said)]
         if len(times) < PINGS // 2:
             sys.exit(f"{segment.name}: {len(times)} answers to {PINGS} pings")
@@ -215,6 +220,9 @@ def rows(options):
 def compare(taking_part, row, options, mtu):
     values, cpu = turns(taking_part, row, options.runs)
     notes = {name: f"CPU {statistics.median(v):.2f} s/{row.per}" for name, v in cpu.items() if v}
+    for name, shares in row.arrived.items():
+        notes[name] = f"{notes.get(name, '')}, {statistics.median(shares):.0%} of what was sent"
+    row.arrived.clear()
     peers = [name for name in (STREAM, DGRAM, VDE) if values.get(name)]
     best = (max if row.at_least else min)(peers, key=lambda name: statistics.median(values[name])) if peers else CAPSA
     table(f"MTU {mtu}: {row.title}", values, row.unit, best, wanted=row.wanted(), notes=notes)

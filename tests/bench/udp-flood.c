@@ -3,7 +3,7 @@
  * udp-flood.c - small UDP packets from one machine to another, as many as go: for cluster.py, inside of its guests.
  *
  *   udp-flood count            says "counting", waits for the first packet, then says how many came and in which time
- *   udp-flood send ADDRESS SECONDS
+ *   udp-flood send ADDRESS SECONDS      says how many it has sent
  *
  * Many packets a system call on both sides, so that what is measured is the way between them. Packets have 64 bytes;
  * the last ones say that they are, and end the count; so does a silence of QUIET_S.
@@ -136,6 +136,7 @@ static void flood(const char *address, double seconds)
 	static struct batch batch;
 	struct sockaddr_in there = { .sin_family = AF_INET, .sin_port = htons(PORT) };
 	const double end = now() + seconds;
+	unsigned long packets = 0;
 	int s = udp_socket();
 
 	if (inet_pton(AF_INET, address, &there.sin_addr) != 1)
@@ -143,11 +144,14 @@ static void flood(const char *address, double seconds)
 	if (connect(s, (const struct sockaddr *)&there, sizeof there) < 0)
 		err(1, "%s", address);
 	batch_init(&batch, SIZE);
-	while (now() < end)
+	while (now() < end) {
 		send_all(s, &batch, BATCH);
+		packets += BATCH;
+	}
 	for (unsigned i = 0; i < LASTS; i++)
 		batch.bytes[i][0] = 1;
 	send_all(s, &batch, LASTS);
+	printf("%lu packets sent\n", packets);
 	close(s);
 }
 

@@ -66,6 +66,8 @@ struct frame {
 	bool more;
 	uint32_t id;
 	size_t cut; /* bytes of the upper layer; 0: all */
+	bool tagged;
+	uint16_t vlan;
 };
 
 static size_t put_fragment_header(unsigned char *at, const struct frame *f)
@@ -77,6 +79,15 @@ static size_t put_fragment_header(unsigned char *at, const struct frame *f)
 	at[6] = (unsigned char)(f->id >> 8);
 	at[7] = (unsigned char)f->id;
 	return 8;
+}
+
+static size_t put_tag(unsigned char *bytes, size_t len, uint16_t vlan)
+{
+	const unsigned char tag[] = { 0x81, 0x00, (unsigned char)(vlan >> 8), (unsigned char)vlan };
+
+	memmove(bytes + 12 + sizeof tag, bytes + 12, len - 12);
+	memcpy(bytes + 12, tag, sizeof tag);
+	return sizeof tag;
 }
 
 static size_t put_frame(unsigned char *bytes, const struct frame *f)
@@ -125,7 +136,7 @@ static size_t put_frame(unsigned char *bytes, const struct frame *f)
 		memcpy(bytes + 24, &sum, sizeof sum);
 	}
 	memcpy(bytes + at, l4, len);
-	return at + len;
+	return at + len + (f->tagged ? put_tag(bytes, at + len, f->vlan) : 0);
 }
 
 static bool guest_sends(const struct frame *f)
@@ -402,6 +413,38 @@ static void a_header_more_in_a_first_piece_hides_nothing(void **state)
 	assert_false(guest_sends(&(struct frame){ GUEST6, MEMBER6, IPPROTO_TCP, .offset = 40, .id = 7 }));
 }
 
+/* The switch judges no addresses behind a tag: another member could say it is MEMBER there. */
+static void what_comes_in_a_vlan_opens_no_way_but_there(void **state)
+{
+	struct frame from_member = { MEMBER, GUEST, IPPROTO_UDP, 5000, 53, .id = 7, .tagged = true, .vlan = 5 };
+	struct frame answer = { GUEST, MEMBER, IPPROTO_UDP, 53, 5000, .id = 7 };
+	struct frame later = { GUEST, MEMBER, IPPROTO_UDP, .offset = 40, .id = 8 };
+
+	(void)state;
+	member_sends(&from_member);
+	deny_all = true;
+	assert_false(guest_sends(&answer));
+	answer.tagged = true;
+	answer.vlan = 6;
+	assert_false(guest_sends(&answer));
+	answer.vlan = 5;
+	assert_true(guest_sends(&answer));
+	answer.more = true;
+	answer.id = 8;
+	assert_true(guest_sends(&answer));
+	assert_false(guest_sends(&later));
+	later.tagged = true;
+	later.vlan = 5;
+	assert_true(guest_sends(&later));
+
+	/* VLAN 0 is none. */
+	from_member.vlan = 0;
+	from_member.from_port = answer.to_port = 5001;
+	member_sends(&from_member);
+	answer.tagged = answer.more = false;
+	assert_true(guest_sends(&answer));
+}
+
 static void all_is_forgotten_when_the_guest_begins_anew(void **state)
 {
 	(void)state;
@@ -427,6 +470,7 @@ int main(void)
 		TEST(what_the_link_needs_passes_and_what_nobody_could_judge_does_not),
 		TEST(pieces_pass_as_the_first_one_does),
 		TEST(a_header_more_in_a_first_piece_hides_nothing),
+		TEST(what_comes_in_a_vlan_opens_no_way_but_there),
 		TEST(all_is_forgotten_when_the_guest_begins_anew),
 	};
 

@@ -320,6 +320,35 @@ static void test_guardians_are_not_to_be_had_without_end(void **state)
 	raw_leave(&raw);
 }
 
+/* By joining again, as often as it likes, each time with the same end of one leash. */
+static void test_nor_by_who_joins_again_for_more(void **state)
+{
+	const struct protocol_header ask = { PROTOCOL_GUARDIAN, PROTOCOL_VERSION };
+	const unsigned most = CLUSTER_MEMBERS_MAX + 1; /* the first member's own is one more */
+	struct raw raw;
+	int pair[2];
+
+	(void)state;
+	join(1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	for (unsigned n = 1; n < CLUSTER_MEMBERS_MAX + 32; n += 16) {
+		const unsigned now = n + 16 <= most ? n + 16 : most;
+
+		raw_join(&raw, 9);
+		for (unsigned i = 0; i < 16; i++)
+			assert_int_equal(send_fds(raw.fd, &ask, sizeof ask, &pair[1], 1), sizeof ask);
+		UNTIL(&host, processes("capsa-guardian", NULL, 0) == now);
+		raw_leave(&raw);
+		UNTIL(&host, all_see(1));
+	}
+	assert_int_equal(processes("capsa-guardian", NULL, 0), most);
+	close(pair[0]);
+	close(pair[1]);
+	machine_leave(&machines[0]);
+	/* Only one of them is told; the others find out when the switch has gone. */
+	UNTIL(&host, processes("capsa-guardian", NULL, 0) == 0);
+}
+
 static int run(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -333,6 +362,7 @@ static int run(void)
 		TEST(many_who_say_nothing_keep_nobody_out),
 		TEST(who_does_not_read_is_told_the_newest_later),
 		TEST(guardians_are_not_to_be_had_without_end),
+		TEST(nor_by_who_joins_again_for_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

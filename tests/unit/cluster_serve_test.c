@@ -594,7 +594,7 @@ static void test_a_guardian_whose_member_went_before_it_slept_ends(void **state)
 		close(leash);
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 		close(pair[0]);
-		assert_int_equal(guardian_start_with(folder, "lab", pair[1]), 0);
+		assert_int_equal(guardian_start_with(folder, "lab", pair[1], -1), 0);
 	}
 	UNTIL(&host, nobody_is_left());
 	close(lock);

@@ -7,6 +7,7 @@ cards, rings, guardians and the switch are the real ones. For cluster-many.sh an
     cluster-taps.py PROGRAM tags                frames with VLAN tags
     cluster-taps.py PROGRAM plain               transfers between members with offloads and without
     cluster-taps.py PROGRAM kill ROUNDS SEED    one to three processes are killed a round, any of them; transfers go on
+    cluster-taps.py PROGRAM growth SECONDS RUNS no test: prints the sum of iperf3 in all pairs of 2, 4, 8 and 16 members (iperf3)
     cluster-taps.py send ADDRESS | receive      the ends of a transfer, in a member's namespace: until standard input ends
 
 Status 0 if all of that went well, and nothing is left of it: no process, no socket.
@@ -21,6 +22,7 @@ import re
 import select
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -336,6 +338,37 @@ def plain(program):
     return members
 
 
+# ---- growth ----
+
+def iperf_sum(couples, seconds):
+    """Gbit/s that arrive, of all at once."""
+    servers = [subprocess.Popen(far.inside("iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE) for _, far in couples]
+    for server in servers:
+        Words(server).find(r"Server listening")
+    clients = [subprocess.Popen(near.inside("iperf3", "-c", far.address, "-t", str(seconds), "-f", "k"), stdout=subprocess.PIPE, text=True)
+               for near, far in couples]
+    said = [client.communicate(timeout=PATIENCE + seconds)[0] for client in clients]
+    for server in servers:
+        server.wait(PATIENCE)
+    rates = [re.search(r"([\d.]+) Kbits/sec +receiver", text) for text in said]
+    if not all(rates):
+        raise Failed(f"not what iperf3 says: {said}")
+    return sum(float(rate[1]) for rate in rates) / 1e6
+
+
+def growth(program, seconds, runs):
+    members = []
+    for number in (2, 4, 8, 16):
+        for n in range(len(members), number):
+            members.append(Member(program, n + 1))
+            members[-1].begin()
+        couples = [(members[i], members[i + 1]) for i in range(0, number, 2)]
+        iperf_sum(couples, 1)  # warm
+        sums = [iperf_sum(couples, seconds) for _ in range(runs)]
+        print(f"{number:3} members: {statistics.median(sums):6.2f} Gbit/s in all (least {min(sums):.2f}, most {max(sums):.2f})", flush=True)
+    return members
+
+
 # ---- kill ----
 
 def settled(members, moving):
@@ -387,7 +420,7 @@ def main():
         return
     program, what, *numbers = sys.argv[1:]
     try:
-        all_end({"many": many, "tags": tags, "plain": plain, "kill": rounds}[what](program, *map(int, numbers)))
+        all_end({"many": many, "tags": tags, "plain": plain, "kill": rounds, "growth": growth}[what](program, *map(int, numbers)))
     finally:
         # Where that has failed; a switch may be forked while we look.
         for name in ("cluster-tap", "capsa-guardian", "capsa-switch"):
