@@ -4,7 +4,7 @@
 . "$(dirname "$(realpath "$0")")/lib.sh"
 
 if [ -n "${CAPSA_LAB-}" ] && [ -z "${LONG-}" ]; then
-	skip "sixteen machines ping each other by name" "on emulated processors only with --long; cluster-many has sixteen members without guests"
+	skip "sixteen join, each pings each by its name, and leave" "on emulated processors only with --long; cluster-many has sixteen members without guests"
 	finish
 fi
 limit=400
