@@ -8,10 +8,11 @@
 
 operations=${OPERATIONS:-${LONG:+100000}}
 operations=${operations:-300}
+limit=$((limit + operations / 20)) # of a check as well: who takes longer is looked at as one that hangs
 
 # exercised KEYS MOUNT-OPTIONS KIND...
 exercised() {
-	local keys=$1 options=$2 kind script limit=$((limit + operations / 20))
+	local keys=$1 options=$2 kind script
 	shift 2
 	rm -rf "$work/share" && mkdir "$work/share" || return
 	script="mkdir -p /mnt; mount -t virtiofs $options s /mnt || exit"
