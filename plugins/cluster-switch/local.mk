@@ -43,6 +43,7 @@ CLUSTER_FRAMES = \
 	tests/unit/cluster_frames.c tests/unit/cluster_frames.h
 if HAVE_CMOCKA
 CLUSTER_FABRIC_TESTS = \
+	tests/unit/cluster_bridge_limits_test \
 	tests/unit/cluster_bridge_test \
 	tests/unit/cluster_fdb_test \
 	tests/unit/cluster_guard_test
@@ -55,9 +56,12 @@ tests_unit_cluster_fdb_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_
 tests_unit_cluster_guard_test_SOURCES = tests/unit/cluster_guard_test.c $(CLUSTER_FRAMES)
 tests_unit_cluster_guard_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_guard_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
-tests_unit_cluster_bridge_test_SOURCES = tests/unit/cluster_bridge_test.c $(CLUSTER_FRAMES)
+tests_unit_cluster_bridge_test_SOURCES = tests/unit/cluster_bridge_test.c tests/unit/cluster_bridge_case.h $(CLUSTER_FRAMES)
 tests_unit_cluster_bridge_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_cluster_bridge_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
+tests_unit_cluster_bridge_limits_test_SOURCES = tests/unit/cluster_bridge_limits_test.c tests/unit/cluster_bridge_case.h $(CLUSTER_FRAMES)
+tests_unit_cluster_bridge_limits_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_cluster_bridge_limits_test_LDADD = plugins/cluster-switch/libcluster.la $(UNIT_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/cluster_ring_test

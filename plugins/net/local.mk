@@ -23,6 +23,7 @@ NET_TESTS = \
 	tests/unit/net_hash_test \
 	tests/unit/net_neighbour_test \
 	tests/unit/net_packet_test \
+	tests/unit/net_segment_header_test \
 	tests/unit/net_segment_test
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
@@ -39,6 +40,9 @@ tests_unit_net_neighbour_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
 tests_unit_net_hash_test_SOURCES = tests/unit/net_hash_test.c
 tests_unit_net_hash_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_net_hash_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
-tests_unit_net_segment_test_SOURCES = tests/unit/net_segment_test.c
+tests_unit_net_segment_test_SOURCES = tests/unit/net_segment_test.c tests/unit/net_segment_frame.h
 tests_unit_net_segment_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_net_segment_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
+tests_unit_net_segment_header_test_SOURCES = tests/unit/net_segment_header_test.c tests/unit/net_segment_frame.h
+tests_unit_net_segment_header_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_net_segment_header_test_LDADD = plugins/net/libnet.la $(UNIT_LIBS)
