@@ -50,6 +50,33 @@ int verb_usage(const struct verb *verb, const char *what)
 	return what ? EXIT_USAGE : EXIT_OK;
 }
 
+int verb_words(const struct verb *verb, int argc, char **argv, const char *words[2], int *n_words, bool *json)
+{
+	bool options = true;
+	char wrong[64];
+
+	*n_words = 0;
+	*json = false;
+	for (int i = 1; i < argc; i++) {
+		if (options && strcmp(argv[i], "--") == 0) {
+			options = false;
+		} else if (options && strcmp(argv[i], "--json") == 0) {
+			*json = true;
+		} else if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+			return verb_usage(verb, NULL);
+		} else if (options && argv[i][0] == '-') {
+			snprintf(wrong, sizeof wrong, "%s knows one option, --json", verb->name);
+			return verb_usage(verb, wrong);
+		} else if (*n_words == 2) {
+			snprintf(wrong, sizeof wrong, "too many arguments for %s", verb->name);
+			return verb_usage(verb, wrong);
+		} else {
+			words[(*n_words)++] = argv[i];
+		}
+	}
+	return -1;
+}
+
 static void print_help(void)
 {
 	fputs("usage: capsa -c FILE [OPTION]...     run the machine that FILE describes\n"

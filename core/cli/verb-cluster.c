@@ -364,23 +364,12 @@ static int show(const char *name, bool json)
 static int run(int argc, char **argv)
 {
 	const char *words[2];
-	int n_words = 0;
-	bool json = false, options = true;
+	int n_words, status;
+	bool json;
 
-	for (int i = 1; i < argc; i++) {
-		if (options && strcmp(argv[i], "--") == 0)
-			options = false;
-		else if (options && strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
-			return verb_usage(&verb_cluster, NULL);
-		else if (options && argv[i][0] == '-')
-			return verb_usage(&verb_cluster, "cluster knows one option, --json");
-		else if (n_words == 2)
-			return verb_usage(&verb_cluster, "too many arguments for cluster");
-		else
-			words[n_words++] = argv[i];
-	}
+	status = verb_words(&verb_cluster, argc, argv, words, &n_words, &json);
+	if (status >= 0)
+		return status;
 	if (n_words == 1 && strcmp(words[0], "ls") == 0)
 		return ls(json);
 	if (n_words == 2 && strcmp(words[0], "show") == 0)

@@ -6,6 +6,8 @@
 #ifndef CAPSA_CLI_VERB_H
 #define CAPSA_CLI_VERB_H
 
+#include <stdbool.h>
+
 /* Exit statuses of every verb (run and exec pass the guest command's own instead). */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TIMEOUT = 124, EXIT_CAPSA = 125 };
 
@@ -40,6 +42,11 @@ extern const struct verb verb_version;
 __attribute__((format(printf, 2, 3))) int fail(int status, const char *fmt, ...);
 /* The usage of one verb, with `what` wrong (or NULL: asked for, to standard output). Returns the exit status. */
 int verb_usage(const struct verb *verb, const char *what);
+/*
+ * The words of a verb that has some of its own, two at most, and whether --json is among them. -1: go on; else the exit
+ * status, as --help was asked for, or an option or a word too many was said so.
+ */
+int verb_words(const struct verb *verb, int argc, char **argv, const char *words[2], int *n_words, bool *json);
 /* A reader that is gone, or a limit on file sizes, is an error of one write, which then has to be undone: no signal. */
 void verb_ignore_write_signals(void);
 

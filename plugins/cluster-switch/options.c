@@ -6,10 +6,10 @@
 #include "plugins/cluster-switch/options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "plugins/cause.h"
 #include "plugins/cluster-switch/protocol.h"
 #include "plugins/cluster-switch/vxlan.h"
 
@@ -107,27 +107,6 @@ const struct capsa_key cluster_switch_keys[] = {
 	[KEY_MAX_FLOWS] = OPTIONS_KEY_MAX_FLOWS,
 	[N_KEYS] = { .name = NULL },
 };
-
-struct cause {
-	char *text;
-	size_t size;
-};
-
-CAPSA_PRINTF(2, 3)
-static int refuse(const struct cause *cause, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(cause->text, cause->size, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
-
-static bool is_given(const struct capsa_value *value)
-{
-	return value->type != CAPSA_TYPE_NONE;
-}
 
 static int read_cluster(const struct cause *cause, const struct capsa_value *value, struct cluster_options *options)
 {

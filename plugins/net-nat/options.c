@@ -6,10 +6,10 @@
 #include "plugins/net-nat/options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "plugins/cause.h"
 #include "plugins/net-nat/dns.h"
 #include "plugins/net-nat/forward.h"
 #include "plugins/net-nat/names.h"
@@ -22,27 +22,6 @@
 #define HOST_NAME_MAX_LEN 63u
 #define RATE_MIN 1024u
 #define RATE_MAX (INT64_C(1) << 40)
-
-struct cause {
-	char *text;
-	size_t size;
-};
-
-CAPSA_PRINTF(2, 3)
-static int refuse(const struct cause *cause, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(cause->text, cause->size, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
-
-static bool is_given(const struct capsa_value *value)
-{
-	return value->type != CAPSA_TYPE_NONE;
-}
 
 /* ---- the card ---- */
 

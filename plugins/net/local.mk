@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What the network plugins share: linked into each of them.
 NET_SOURCES = \
+	plugins/cause.h \
 	plugins/net/address.c plugins/net/address.h \
 	plugins/net/arp.c plugins/net/arp.h \
 	plugins/net/checksum.c plugins/net/checksum.h \

@@ -7,13 +7,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <linux/virtio_fs.h>
+
+#include "plugins/cause.h"
 
 enum key {
 	KEY_TAG,
@@ -150,22 +151,6 @@ const struct capsa_key virtio_fs_keys[] = {
 	                  .help = "threads for what waits for a disk" },
 	[N_KEYS] = { .name = NULL },
 };
-
-struct cause {
-	char *text;
-	size_t size;
-};
-
-CAPSA_PRINTF(2, 3)
-static int refuse(const struct cause *cause, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(cause->text, cause->size, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
 
 /* ---- maps ---- */
 
