@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cause.h - why a key's value is refused: one line for the user, which begins with the key. What the plugins' readers of
- * options share; the caller gives it to host->error(). Any thread.
+ * cause.h - why a key's value is refused: one line for the user, which begins with the key. What the plugins' readers
+ * of options share; the caller gives it to host->error(). Any thread.
  */
 #ifndef CAPSA_PLUGINS_CAUSE_H
 #define CAPSA_PLUGINS_CAUSE_H
