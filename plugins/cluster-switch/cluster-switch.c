@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/virtio_ids.h>
 
@@ -18,6 +19,7 @@
 #include "plugins/cluster-switch/member.h"
 #include "plugins/cluster-switch/options.h"
 #include "plugins/cluster-switch/protocol.h"
+#include "plugins/cluster-switch/schedule.h"
 #include "plugins/net/nic.h"
 
 #define CAUSE_SIZE 1024u /* a switch's words, and ours around them */
@@ -168,6 +170,8 @@ static void queue_notify(void *ctx, unsigned queue)
 {
 	struct cluster_switch *self = ctx;
 
+	if (gettid() != getpid()) /* the first thread has others' work as well */
+		schedule_in_batches();
 	cluster_gateway_refresh(self->gateway);
 	nic_queue_notify(card_nic(self->card), queue);
 }

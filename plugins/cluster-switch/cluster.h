@@ -36,7 +36,7 @@
  *                            guard.h     which addresses a port may say it is
  *                            lease.h     which address a machine gets
  *                            vxlan.h     the way to other hosts
- *            of both:        ring.h  protocol.h  ../net/segment.h (offloads that one side lacks)
+ *            of both:        ring.h  protocol.h  schedule.h  ../net/segment.h (offloads that one side lacks)
  */
 #ifndef CAPSA_CLUSTER_CLUSTER_H
 #define CAPSA_CLUSTER_CLUSTER_H

@@ -14,6 +14,7 @@ CLUSTER_SOURCES = \
 	plugins/cluster-switch/options.c plugins/cluster-switch/options.h \
 	plugins/cluster-switch/protocol.c plugins/cluster-switch/protocol.h \
 	plugins/cluster-switch/ring.c plugins/cluster-switch/ring.h \
+	plugins/cluster-switch/schedule.h \
 	plugins/cluster-switch/serve.c plugins/cluster-switch/serve.h \
 	plugins/cluster-switch/serve-join.c plugins/cluster-switch/serve-private.h \
 	plugins/cluster-switch/serve-talk.c plugins/cluster-switch/serve-wait.c \

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "plugins/cluster-switch/schedule.h"
 #include "plugins/cluster-switch/serve-private.h"
 
 #define SOCKET_NEW CLUSTER_SOCKET ".new"
@@ -465,6 +466,7 @@ int serve_run(int dirfd, const char *cluster, int leash)
 
 	r = serve_begin(serve);
 	if (r == 0) {
+		schedule_in_batches();
 		loop_run(serve);
 	} else {
 		serve_say(serve, "the switch of cluster \"%s\" cannot begin: %s", cluster, strerror(-r));

@@ -86,6 +86,17 @@ three_join() {
 	[ "$(shown '[.members[].name] | sort | join(" ")')" = "vm1 vm2 vm3" ] && serves vm1 && serves vm2
 }
 
+# Who carries frames waits until who has the processor sleeps or has had its share (schedule.h); vCPUs do not.
+carriers_run_in_batches() {
+	local task threads
+	threads=$(for task in /proc/"$(shown .pid)"/task/* /proc/"$(shown '.members[0].pid')"/task/*; do
+		echo "$(tr -d 0-9 <"$task/comm") $(chrt -p "${task##*/}" | sed -n 's/.*policy: //p')"
+	done | sort -u)
+	echo "$threads"
+	[[ $threads == *'capsa-switch SCHED_BATCH'* && $threads == *'cluster-switch SCHED_BATCH'* && $threads == *'vcpu SCHED_OTHER'* &&
+		$threads != *'capsa SCHED_BATCH'* ]]
+}
+
 by_address() {
 	local three six
 	three=$(shown '.members[] | select(.name == "vm3").address') && six=$(shown '.members[] | select(.name == "vm2").address6') || return
@@ -252,6 +263,7 @@ initrd=$build/tests/guest/cluster.initrd
 check "three machines join, each by a word at the prompt" three_join
 check "they ping each other by address, IPv4 and IPv6" by_address
 check "... and by name" by_name
+check "those who carry frames are scheduled in batches, and nobody else" carriers_run_in_batches
 check "24 MiB arrive as they were sent, both ways" both_ways
 check "nothing leaves: neither this host nor another is reached, by no way" nothing_leaves
 check "an address or a MAC that is taken is refused, with both names" taken

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -524,6 +525,14 @@ static void test_a_guardian_of_the_switch_has_no_ring(void **state)
 	assert_false(has_mapped(guardian, "memfd:"));
 }
 
+static void test_the_switch_runs_in_batches(void **state)
+{
+	(void)state;
+	join(1);
+	assert_int_equal(sched_getscheduler(switch_pid()), SCHED_BATCH);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+}
+
 static void test_a_guardian_keeps_nothing_of_its_members(void **state)
 {
 	const size_t size = 1 << 20;
@@ -625,6 +634,7 @@ static int run(void)
 		TEST(show_says_who_is_there_while_they_come_and_go),
 		TEST(change_is_what_the_switch_and_its_successor_know),
 		TEST(a_guardian_of_the_switch_has_no_ring),
+		TEST(the_switch_runs_in_batches),
 		TEST(a_guardian_keeps_nothing_of_its_members),
 		TEST(a_guardian_whose_member_went_before_it_slept_ends),
 	};
