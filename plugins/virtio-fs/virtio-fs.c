@@ -83,7 +83,8 @@ struct lane {
 	struct fs *fs;
 	unsigned queue;
 	struct capsa_deferred *finish; /* on the queue's loop */
-	bool on_home;                  /* the queue's loop is the home loop; the loop's, as the next */
+	bool is_placed;                /* it is known since activate() whether: the loop's, as the next two */
+	bool on_home;                  /* the queue's loop is the home loop, whichever thread that has by now */
 	bool alone;                    /* nothing else of the guest's waits or is under way */
 
 	/* The loop's. */
@@ -428,7 +429,10 @@ static void queue_notify(void *self, unsigned queue)
 	uint64_t bytes = 0;
 	unsigned n;
 
-	lane->on_home = pthread_equal(fs->home, pthread_self());
+	if (!lane->is_placed) {
+		lane->on_home = pthread_equal(fs->home, pthread_self());
+		lane->is_placed = true;
+	}
 	call = call_take(lane);
 	request = call ? share->host->queue_pop(share->dev, queue) : NULL;
 	for (n = 1; request; n++) {
@@ -459,6 +463,8 @@ static int activate(void *self, uint64_t features)
 
 	(void)features;
 	fs->home = pthread_self();
+	for (unsigned i = 0; i < fs->n_lanes; i++)
+		fs->lanes[i].is_placed = false;
 	return 0;
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fs_read_test.c - READ: where it ends, and what of it needs a worker. */
+#include <semaphore.h>
+
 #include "tests/unit/fs_pattern.h"
 
 static void reads_end_where_the_file_ends(void **state)
@@ -92,6 +94,66 @@ static void what_is_cached_is_read_without_a_worker_and_the_rest_with_one(void *
 	free(data);
 }
 
+struct lone_reader {
+	struct fs_client client;
+	uint64_t node, fh, by_workers;
+	sem_t has_read;
+};
+
+static void read_uncached(struct lone_reader *reader)
+{
+	char page[4096];
+	uint64_t before;
+
+	forget_cache(&reader->client, "file");
+	before = fs_counter(&reader->client, "worker_requests");
+	assert_int_equal(fs_read(&reader->client, reader->node, reader->fh, page, sizeof page, 0), sizeof page);
+	reader->by_workers += fs_counter(&reader->client, "worker_requests") - before;
+	sem_post(&reader->has_read);
+}
+
+static void *begin_and_read(void *ctx)
+{
+	struct lone_reader *reader = ctx;
+
+	fs_begin(&reader->client, NULL, "");
+	host_pattern(&reader->client, "file", MIB);
+	begin_file(&reader->client, "file", O_RDONLY, &reader->node, &reader->fh);
+	read_uncached(reader);
+	return NULL;
+}
+
+static void *read_and_end(void *ctx)
+{
+	struct lone_reader *reader = ctx;
+
+	read_uncached(reader);
+	end_file(&reader->client, reader->node, reader->fh);
+	fs_end(&reader->client);
+	return NULL;
+}
+
+/* The core gives an instance's loop another thread whenever it has asked it something (`capsa info`). */
+static void a_lone_read_waits_on_the_loop_whichever_thread_that_has(void **state)
+{
+	struct lone_reader *reader = calloc(1, sizeof *reader);
+	pthread_t first, second;
+
+	(void)state;
+	assert_non_null(reader);
+	sem_init(&reader->has_read, 0, 0);
+	assert_int_equal(pthread_create(&first, NULL, begin_and_read, reader), 0);
+	sem_wait(&reader->has_read);
+	assert_int_equal(reader->by_workers, 0);
+	/* While the first is not joined the second is another one for sure. */
+	assert_int_equal(pthread_create(&second, NULL, read_and_end, reader), 0);
+	assert_int_equal(pthread_join(first, NULL), 0);
+	assert_int_equal(pthread_join(second, NULL), 0);
+	assert_int_equal(reader->by_workers, 0);
+	sem_destroy(&reader->has_read);
+	free(reader);
+}
+
 static void half_cached_reads_are_whole(void **state)
 {
 	unsigned char *data = malloc(MIB);
@@ -120,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_end_where_the_file_ends),
 		cmocka_unit_test(what_is_cached_is_read_without_a_worker_and_the_rest_with_one),
+		cmocka_unit_test(a_lone_read_waits_on_the_loop_whichever_thread_that_has),
 		cmocka_unit_test(half_cached_reads_are_whole),
 	};
 
