@@ -166,12 +166,23 @@ static int activate(void *ctx, uint64_t features)
 	return 0;
 }
 
+/* Once a thread, as the core gives the loop another one now and then. The first thread has others' work as well. */
+static void schedule_thread(void)
+{
+	static _Thread_local bool is_done;
+
+	if (is_done)
+		return;
+	is_done = true;
+	if (gettid() != getpid())
+		schedule_in_batches();
+}
+
 static void queue_notify(void *ctx, unsigned queue)
 {
 	struct cluster_switch *self = ctx;
 
-	if (gettid() != getpid()) /* the first thread has others' work as well */
-		schedule_in_batches();
+	schedule_thread();
 	cluster_gateway_refresh(self->gateway);
 	nic_queue_notify(card_nic(self->card), queue);
 }

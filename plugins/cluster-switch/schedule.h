@@ -9,23 +9,18 @@
  * that is woken waits until who has the processor sleeps or has had its share, and finds all the frames that have come
  * meanwhile. Where a processor is idle there is nobody to wait for, and nothing changes.
  *
- * THREAD: that of the caller, and nobody else.
+ * THREAD: that of the caller, and whoever it forks later: guardians, which sleep, and switches.
  */
 #ifndef CAPSA_CLUSTER_SCHEDULE_H
 #define CAPSA_CLUSTER_SCHEDULE_H
 
 #include <sched.h>
-#include <stdbool.h>
 
-/* Once a thread. A kernel, or a filter in front of it, that refuses it costs speed, and nothing else. */
+/* A kernel, or a filter in front of it, that refuses it costs speed, and nothing else. */
 static inline void schedule_in_batches(void)
 {
 	const struct sched_param priority = { .sched_priority = 0 };
-	static _Thread_local bool is_asked;
 
-	if (is_asked)
-		return;
-	is_asked = true;
 	(void)sched_setscheduler(0, SCHED_BATCH, &priority);
 }
 
