@@ -55,14 +55,22 @@ static uint64_t drain(struct fixture *x, unsigned machine, size_t len)
 	return sent;
 }
 
-static void a_port_sends_no_more_than_its_rate(void **state)
+/* Two ports, the first of which may send so much. Its options, to be changed. */
+static struct bridge_port_options add_two(struct fixture *x, uint64_t rate)
 {
 	struct bridge_port_options o = frames_port(1);
-	struct fixture *x = *state;
 
-	o.rate = 10000000;
+	o.rate = rate;
 	assert_int_equal(add_with(x, 1, &o), 0);
 	add(x, 2);
+	return o;
+}
+
+static void a_port_sends_no_more_than_its_rate(void **state)
+{
+	struct fixture *x = *state;
+
+	add_two(x, 10000000);
 	assert_int_equal(drain(x, 1, 1000), 1250000); /* an eighth of a second's at once */
 	assert_int_equal(x->fars[2].frames, 1250);
 	assert_int_equal(drain(x, 1, 1000), 0);
@@ -82,12 +90,9 @@ static void a_port_sends_no_more_than_its_rate(void **state)
 
 static void a_low_rate_still_passes_the_largest_frames(void **state)
 {
-	struct bridge_port_options o = frames_port(1);
 	struct fixture *x = *state;
+	struct bridge_port_options o = add_two(x, 1000);
 
-	o.rate = 1000;
-	assert_int_equal(add_with(x, 1, &o), 0);
-	add(x, 2);
 	assert_int_equal(drain(x, 1, STEP), 2 * STEP);
 	/* A byte a millisecond, of which none is lost to rounding. */
 	for (unsigned i = 0; i < 60; i++) {
