@@ -82,6 +82,12 @@ static bool is_unchanged(struct node *node, const struct state *state)
 	return same;
 }
 
+/* Whether close(2) of what is open like that is known to have nothing to say. */
+static bool closes_quietly(int flags, enum storage storage)
+{
+	return (flags & O_ACCMODE) == O_RDONLY || storage != STORAGE_UNKNOWN;
+}
+
 /* How the guest's page cache treats an open file. `state`: NULL: not known. */
 static uint32_t answer_flags(const struct share *share, struct node *node, int fd, int flags, const struct state *state)
 {
@@ -106,8 +112,11 @@ static uint32_t answer_flags(const struct share *share, struct node *node, int f
 		break;
 	}
 #ifdef FOPEN_NOFLUSH
-	/* Nothing was written and no lock is ours to drop: the guest need not ask when it closes. */
-	if ((flags & O_ACCMODE) == O_RDONLY && !share->locks)
+	/*
+	 * The guest need not ask when it closes: no lock is ours to drop, close(2) has nothing to say, and nothing is
+	 * still to be written, as only what can be read as well can be mapped.
+	 */
+	if (!share->locks && (flags & O_ACCMODE) != O_RDWR && closes_quietly(flags, node->storage))
 		answer |= FOPEN_NOFLUSH;
 #endif
 	return answer;
@@ -360,12 +369,6 @@ int op_release(struct call *call)
 	return handle_close(share, in->fh, HANDLE_FILE);
 }
 
-/* Whether close(2) of the handle is known to have nothing to say. */
-static bool closes_quietly(const struct handle *handle)
-{
-	return (handle->flags & O_ACCMODE) == O_RDONLY || handle->storage != STORAGE_UNKNOWN;
-}
-
 /*
  * The guest's process closes one of its descriptors of the file, others may stay. What close(2) has to say about what
  * was written (NFS: -EDQUOT, -EIO) is asked of a duplicate.
@@ -381,7 +384,7 @@ int op_flush(struct call *call)
 	result = handle_get(share, in->fh, HANDLE_FILE, &handle);
 	if (result)
 		return result;
-	quietly = closes_quietly(handle);
+	quietly = closes_quietly(handle->flags, handle->storage);
 	if (!quietly && !call->may_block) {
 		result = CALL_BLOCKS;
 		goto put;

@@ -340,6 +340,12 @@ static void the_cache_mode_is_told_at_each_open(void **state)
 		assert_true(out.open_flags & FOPEN_NOFLUSH);
 #endif
 		fs_release(&client, node, out.fh);
+		/* Where close(2) could say that a quota is used up, it is to be asked. */
+		assert_int_equal(open_with(&client, node, O_WRONLY, 0, &out), 0);
+#ifdef FOPEN_NOFLUSH
+		assert_int_equal(!(out.open_flags & FOPEN_NOFLUSH), fd_storage(client.folder_fd) == STORAGE_UNKNOWN);
+#endif
+		fs_release(&client, node, out.fh);
 		assert_int_equal(open_with(&client, node, O_RDWR, 0, &out), 0);
 #ifdef FOPEN_NOFLUSH
 		assert_false(out.open_flags & FOPEN_NOFLUSH);
@@ -347,6 +353,27 @@ static void the_cache_mode_is_told_at_each_open(void **state)
 		fs_release(&client, node, out.fh);
 		fs_end(&client);
 	}
+}
+
+static void locks_on_the_host_are_dropped_at_close(void **state)
+{
+	static const uint32_t ways[] = { O_RDONLY, O_WRONLY, O_RDWR };
+	struct fuse_open_out out;
+	struct fs_client client;
+	uint64_t node;
+
+	(void)state;
+	fs_begin(&client, NULL, "locks = \"host\";");
+	fs_host_file(&client, "f", "x", 0644);
+	assert_int_equal(fs_lookup(&client, FUSE_ROOT_ID, "f", &node, NULL), 0);
+	for (unsigned i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		assert_int_equal(open_with(&client, node, ways[i], 0, &out), 0);
+#ifdef FOPEN_NOFLUSH
+		assert_false(out.open_flags & FOPEN_NOFLUSH);
+#endif
+		fs_release(&client, node, out.fh);
+	}
+	fs_end(&client);
 }
 
 /* Opens to read, and closes: whether cached pages may stay. */
@@ -493,6 +520,7 @@ int main(void)
 		cmocka_unit_test(flags_reach_the_host_as_far_as_they_are_its_affair),
 		cmocka_unit_test(a_guest_that_writes_back_reads_what_it_writes_and_appends_by_itself),
 		cmocka_unit_test(the_cache_mode_is_told_at_each_open),
+		cmocka_unit_test(locks_on_the_host_are_dropped_at_close),
 		cmocka_unit_test(pages_stay_while_the_file_is_what_it_was_at_the_last_open),
 		cmocka_unit_test(truncating_at_open_takes_set_id_bits_where_the_guest_says_so),
 		cmocka_unit_test(a_tmpfile_has_no_name_until_it_is_linked),
