@@ -187,6 +187,8 @@ static json_t *device_json(struct api *api, size_t index, struct error *err)
 	set_text(entry, "name", name);
 	set_text(entry, "plugin", plugin);
 	json_object_set_new(entry, "info", info ? info : json_object());
+	if (api->machine.device_queues)
+		json_object_set_new(entry, "queues", api->machine.device_queues(api->machine.ctx, index));
 	return entry;
 }
 

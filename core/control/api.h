@@ -62,11 +62,15 @@ struct api_machine {
 	char *(*console)(void *ctx);
 	/* What a device tells of itself, to be freed by json_decref(3). NULL with err. */
 	json_t *(*device_info)(void *ctx, size_t index, struct error *err);
+	/* How its queues stand, a list, as the one before; may itself be NULL. */
+	json_t *(*device_queues)(void *ctx, size_t index);
 	/*
-	 * A live key of a device gets what the text says (JSON, len bytes). 0, or with err: -ENOENT no such device or key, -EPERM it is not
-	 * live, -EBUSY not in this state, -EINVAL that is no value for it. May be NULL, as the one before.
+	 * A live key of a device gets what the text says (JSON, len bytes). 0, or with err: -ENOENT no such device or
+	 * key, -EPERM it is not live, -EBUSY not in this state, -EINVAL that is no value for it. May be NULL, as
+	 * device_info.
 	 */
-	int (*device_set)(void *ctx, const char *device, const char *key, const char *json, size_t len, struct error *err);
+	int (*device_set)(void *ctx, const char *device, const char *key, const char *json, size_t len,
+	                  struct error *err);
 	const struct timeline *timeline;
 	void *ctx;
 };

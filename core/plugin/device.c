@@ -434,6 +434,11 @@ int plugin_device_info(struct plugin_device *d, struct arena *arena, struct caps
 	return go_on(d, 0, err);
 }
 
+bool plugin_device_queue(struct plugin_device *d, unsigned queue, struct virtio_queue_state *state)
+{
+	return d->virtio && virtio_queue_look(d->virtio, queue, state);
+}
+
 int plugin_device_can_reconfigure(const struct plugin_device *d, size_t key, struct error *err)
 {
 	if (!(d->info->keys[key].flags & CAPSA_KEY_LIVE))

@@ -66,10 +66,12 @@ int plugin_device_restore(struct plugin_device *device, const void *data, size_t
  * GROUP. Empty where it tells nothing, or is not started. The home loop stands still meanwhile. 0 or -errno with err.
  */
 int plugin_device_info(struct plugin_device *device, struct arena *arena, struct capsa_value *out, struct error *err);
+/* As virtio_queue_look(), of a device on a bus. Main loop. False also where it is on none. */
+bool plugin_device_queue(struct plugin_device *device, unsigned queue, struct virtio_queue_state *state);
 /*
- * reconfigure(): keys[key] of its plugin gets `value`, checked as by keys_apply(). -EPERM: the key is not live; -EBUSY: the
- * instance is not started; -EINVAL: the plugin refuses it, and the old value is in force. With err. can_reconfigure:
- * 0, or the first two.
+ * reconfigure(): keys[key] of its plugin gets `value`, checked as by keys_apply(). -EPERM: the key is not live; -EBUSY:
+ * the instance is not started; -EINVAL: the plugin refuses it, and the old value is in force. With err.
+ * can_reconfigure: 0, or the first two.
  */
 int plugin_device_can_reconfigure(const struct plugin_device *device, size_t key, struct error *err);
 int plugin_device_reconfigure(struct plugin_device *device, size_t key, const struct capsa_value *value,

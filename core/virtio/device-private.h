@@ -57,6 +57,7 @@ struct device_queue {
 	struct reactor_call *publish; /* shows completions that were made outside of the handler */
 	struct virtqueue vq;
 	bool in_handler, waiting, publish_asked;
+	uint64_t notifications, interrupts;
 };
 
 struct virtio_device {

@@ -115,6 +115,18 @@ bool virtqueue_wait(struct virtqueue *vq)
 	return true;
 }
 
+uint16_t virtqueue_waiting(const struct virtqueue *vq)
+{
+	const uint16_t n = vq->desc && !vq->broken ? (uint16_t)(load16(&vq->avail->idx) - vq->last_avail) : 0;
+
+	return n <= vq->setup.size ? n : 0;
+}
+
+uint16_t virtqueue_unseen(const struct virtqueue *vq)
+{
+	return vq->desc && vq->setup.event_idx ? (uint16_t)(vq->published - load16(used_event(vq))) : 0;
+}
+
 static struct virtqueue_request *request_take(struct virtqueue *vq)
 {
 	struct virtqueue_request *request = vq->unused;

@@ -63,6 +63,13 @@ void virtqueue_complete(struct virtqueue *vq, struct capsa_request *request, siz
 void virtqueue_give_back(struct virtqueue *vq, struct capsa_request *request);
 /* Makes completions visible; returns whether the driver wants an interrupt for them (2.7.7.2, 2.7.10). */
 bool virtqueue_publish(struct virtqueue *vq);
+/* What the driver has made available and nobody has popped, of a queue that is not broken; at most its size. */
+uint16_t virtqueue_waiting(const struct virtqueue *vq);
+/*
+ * Of what was shown, what the driver has not seen when it asked for its next interrupt (EVENT_IDX; else 0). One that
+ * looks by itself does not ask.
+ */
+uint16_t virtqueue_unseen(const struct virtqueue *vq);
 /* Asks the driver to notify at the next available buffer; true where there is one already (then it is not asked). */
 bool virtqueue_wait(struct virtqueue *vq);
 

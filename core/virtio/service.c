@@ -24,8 +24,10 @@ static void check_broken(struct device_queue *q)
 
 static void publish(struct device_queue *q)
 {
-	if (virtqueue_publish(&q->vq))
-		msix_signal(q->device->msix, atomic_load_explicit(&q->vector, memory_order_relaxed));
+	if (!virtqueue_publish(&q->vq))
+		return;
+	q->interrupts++;
+	msix_signal(q->device->msix, atomic_load_explicit(&q->vector, memory_order_relaxed));
 }
 
 static void run_handler(struct device_queue *q)
@@ -47,6 +49,7 @@ void service_notified(void *ctx, int fd, unsigned events)
 	/* Nobody reads the count: one system call less for each notification (the watch is REACTOR_EDGE). */
 	(void)fd;
 	(void)events;
+	q->notifications++;
 	if (q->device->shape.queues[q->index].silent) {
 		/* Notified in vain, or before the device cared. */
 		if (!q->waiting)
@@ -136,4 +139,37 @@ bool virtio_queue_wait(struct virtio_device *d, unsigned queue)
 	q->waiting = !there;
 	check_broken(q);
 	return there;
+}
+
+struct look {
+	struct device_queue *queue;
+	struct virtio_queue_state *state;
+	bool used;
+};
+
+static void look(void *ctx)
+{
+	struct look *look = ctx;
+	const struct device_queue *q = look->queue;
+
+	look->used = q->watch;
+	*look->state = (struct virtio_queue_state){
+		.size = q->vq.setup.size,
+		.waiting = virtqueue_waiting(&q->vq),
+		.in_flight = q->vq.in_flight,
+		.unseen = virtqueue_unseen(&q->vq),
+		.notifications = q->notifications,
+		.interrupts = q->interrupts,
+	};
+}
+
+bool virtio_queue_look(struct virtio_device *d, unsigned queue, struct virtio_queue_state *state)
+{
+	struct look task = { .state = state };
+
+	if (queue >= d->n_queues)
+		return false;
+	task.queue = &d->queues[queue];
+	reactor_call_wait(task.queue->loop, look, &task);
+	return task.used;
 }

@@ -129,6 +129,7 @@ static void queue_end(void *ctx)
 	q->watch = NULL;
 	q->again = q->publish = NULL;
 	q->in_handler = q->waiting = q->publish_asked = false;
+	q->notifications = q->interrupts = 0;
 }
 
 static int queue_open(struct virtio_device *d, unsigned index, uint64_t features, const char **why)

@@ -96,6 +96,18 @@ void virtio_queue_flush(struct virtio_device *device, unsigned queue);
 void virtio_queue_again(struct virtio_device *device, unsigned queue);
 bool virtio_queue_wait(struct virtio_device *device, unsigned queue);
 
+/* How a queue stands between driver and device. */
+struct virtio_queue_state {
+	uint16_t size;      /* descriptors */
+	uint16_t waiting;   /* requests that the driver has made available, and the device has not popped */
+	uint16_t in_flight; /* popped and not completed */
+	uint16_t unseen;    /* completed and shown, and not seen by the driver when it asked for its next interrupt */
+	uint64_t notifications, interrupts; /* since the driver began */
+};
+
+/* False: the driver does not use that queue. Any thread that no loop waits for; waits for the queue's loop. */
+bool virtio_queue_look(struct virtio_device *device, unsigned queue, struct virtio_queue_state *state);
+
 /* config_set and broken of struct capsa_host. Any thread. */
 int virtio_config_set(struct virtio_device *device, size_t offset, const void *data, size_t len, bool tell);
 void virtio_device_broken(struct virtio_device *device, const char *reason);

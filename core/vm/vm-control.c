@@ -78,6 +78,22 @@ static json_t *device_info(void *ctx, size_t index, struct error *err)
 	return json;
 }
 
+static json_t *device_queues(void *ctx, size_t index)
+{
+	struct plugin_device *device = ((struct vm *)ctx)->devices[index].instance;
+	json_t *list = json_array();
+	struct virtio_queue_state q;
+
+	for (unsigned i = 0; i < CAPSA_MAX_QUEUES; i++)
+		if (plugin_device_queue(device, i, &q))
+			json_array_append_new(list, json_pack("{si si si si si sI sI}", "index", (int)i, "size",
+			                                      (int)q.size, "waiting", (int)q.waiting, "in_flight",
+			                                      (int)q.in_flight, "unseen", (int)q.unseen,
+			                                      "notifications", (json_int_t)q.notifications,
+			                                      "interrupts", (json_int_t)q.interrupts));
+	return list;
+}
+
 /* `text` is JSON. */
 static int set_key(struct vm *vm, size_t index, const char *key, const char *text, size_t len, struct arena *arena,
                    struct error *err)
@@ -239,6 +255,7 @@ int vm_control_open(struct vm *vm, struct error *err)
 		.describe = describe,
 		.device = device,
 		.device_info = device_info,
+		.device_queues = device_queues,
 		.device_set = device_set,
 		.poweroff = ask_to_power_off,
 		.kill = kill_machine,

@@ -120,7 +120,10 @@ verbs_tell_of_it() {
 	"$capsa" ls >"$work/ls.txt" && "$capsa" info box >"$work/info.txt" || return
 	grep -qE "^box +$pid  running +2 +192M  [0-9]" "$work/ls.txt" || return
 	grep -q '^device   rng0: rng' "$work/info.txt" && grep -qE '^ +[0-9.]+ ms  first KVM_RUN' "$work/info.txt" || return
-	"$capsa" info box --json | jq -e '.name == "box" and (.timeline | length == 9)'
+	"$capsa" info box --json >"$work/info.json" && jq -e '.name == "box" and (.timeline | length == 9)' "$work/info.json" || return
+	# The console has spoken, and nothing of the rng's is left to do.
+	jq -e '.devices | map({ (.plugin): .queues }) | add |
+		(.console[1].notifications > 0) and (.rng[0] | .waiting == 0 and .in_flight == 0)' "$work/info.json"
 }
 
 # Two wait for the end, one of them as a verb.

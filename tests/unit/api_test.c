@@ -119,6 +119,16 @@ static json_t *device_info(void *ctx, size_t index, struct error *error)
 	return info;
 }
 
+static json_t *device_queues(void *ctx, size_t index)
+{
+	json_t *list = json_array();
+
+	(void)ctx;
+	if (index == 0)
+		json_array_append_new(list, json_integer(7));
+	return list;
+}
+
 static int device_set(void *ctx, const char *device, const char *key, const char *json, size_t len, struct error *error)
 {
 	(void)ctx;
@@ -144,6 +154,7 @@ static void open_api(void *ctx)
 		.metrics = metrics,
 		.console = console,
 		.device_info = device_info,
+		.device_queues = device_queues,
 		.device_set = device_set,
 		.timeline = &timeline,
 	};
@@ -376,10 +387,13 @@ static void devices_tell_and_live_keys_are_replaced(void **state)
 	assert_int_equal(call("GET", "/devices", &root), 200);
 	assert_int_equal(json_array_size(root), 2);
 	assert_string_equal(text_of(json_array_get(root, 0), "name"), "console0");
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(json_array_get(root, 0), "info"), "rate")), 7);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json_array_get(root, 0), "info"), "rate")),
+	                 7);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(root, 0), "queues")), 1);
 	json_decref(root);
 	assert_int_equal(call("GET", "/devices/rng0", &root), 200);
 	assert_string_equal(text_of(root, "plugin"), "rng");
+	assert_int_equal(json_array_size(json_object_get(root, "queues")), 0);
 	json_decref(root);
 	assert_int_equal(put("/devices/console0/rate", "\"x\"", &root), 400);
 	assert_string_equal(text_of(root, "error"), "\"\"x\"\" is no rate");

@@ -415,6 +415,23 @@ static void tell(const char *callback)
 	host->info_begin(probe.dev, "never_closed", false);
 }
 
+static void queues_are_told_of_a_device_on_a_bus(void **state)
+{
+	struct virtio_queue_state queue;
+	struct plugin_device *d;
+
+	(void)state;
+	d = fake_walk("start");
+	assert_false(plugin_device_queue(d, 0, &queue));
+	fake_end(d);
+	d = fake_walk("activate");
+	fake_virtio->pending = 3;
+	assert_true(plugin_device_queue(d, 0, &queue));
+	assert_int_equal(queue.waiting, 3);
+	assert_false(plugin_device_queue(d, 1, &queue));
+	fake_end(d);
+}
+
 static void what_a_device_tells_is_a_tree(void **state)
 {
 	const struct capsa_value *network, *list;
@@ -512,6 +529,7 @@ int main(void)
 		TEST(saved_state_is_bounded),
 		TEST(a_live_key_is_replaced_while_the_loop_stands_still),
 		TEST(what_cannot_be_replaced_is_told),
+		TEST(queues_are_told_of_a_device_on_a_bus),
 		TEST(what_a_device_tells_is_a_tree),
 		TEST(what_a_device_tells_is_bounded),
 	};

@@ -159,6 +159,12 @@ bool virtio_queue_wait(struct virtio_device *device, unsigned queue)
 	return device->room[queue];
 }
 
+bool virtio_queue_look(struct virtio_device *device, unsigned queue, struct virtio_queue_state *state)
+{
+	*state = (struct virtio_queue_state){ .waiting = (uint16_t)device->pending };
+	return queue == 0;
+}
+
 int virtio_config_set(struct virtio_device *device, size_t offset, const void *data, size_t len, bool tell)
 {
 	memcpy(device->config + offset, data, len);

@@ -329,7 +329,7 @@ static void with_event_idx_an_interrupt_comes_at_the_entry_asked_for(void **stat
 {
 	(void)state;
 	driver_start(&driver, EVENT_IDX, rings, 2);
-	*ring_used_event(&rings[0]) = 2; /* the third */
+	*ring_used_event(&rings[0]) = 2;                    /* the third */
 	rings[0].avail->flags = VRING_AVAIL_F_NO_INTERRUPT; /* means nothing now */
 	for (uint16_t at = 0; at < 5; at++) {
 		offer(&rings[0], at, 8);
@@ -562,6 +562,55 @@ static void a_reset_forgets_requests_and_indices(void **state)
 	assert_int_equal(rings[0].used->ring[0].id, 3);
 }
 
+/* ---- how a queue stands ---- */
+
+static void it_can_be_told_who_waits_for_whom(void **state)
+{
+	struct virtio_queue_state now;
+
+	(void)state;
+	assert_false(virtio_queue_look(target.device, 0, &now)); /* no driver yet */
+	driver_start(&driver, EVENT_IDX, rings, 2);
+	target.mode = TARGET_HOLD;
+	for (uint16_t at = 0; at < 3; at++)
+		offer(&rings[0], at, 8);
+	assert_true(virtio_queue_look(target.device, 0, &now));
+	assert_int_equal(now.size, SIZE);
+	assert_int_equal(now.waiting, 3);
+	assert_int_equal(now.in_flight, 0);
+	assert_int_equal(now.notifications, 0);
+	notify_and_settle(&rings[0]);
+	assert_true(virtio_queue_look(target.device, 0, &now));
+	assert_int_equal(now.waiting, 0);
+	assert_int_equal(now.in_flight, 3);
+	assert_int_equal(now.notifications, 1);
+	assert_int_equal(now.interrupts, 0);
+	virtio_queue_complete(target.device, target.held[0], 8);
+	virtio_queue_complete(target.device, target.held[1], 8);
+	virtio_queue_flush(target.device, 0);
+	assert_true(virtio_queue_look(target.device, 0, &now));
+	assert_int_equal(now.in_flight, 1);
+	assert_int_equal(now.unseen, 2);
+	assert_int_equal(now.interrupts, 1);
+	*ring_used_event(&rings[0]) = 2; /* the driver has seen them */
+	assert_true(virtio_queue_look(target.device, 0, &now));
+	assert_int_equal(now.unseen, 0);
+	driver_reset(&driver);
+	assert_false(virtio_queue_look(target.device, 0, &now));
+	assert_false(virtio_queue_look(target.device, CAPSA_MAX_QUEUES, &now));
+}
+
+static void an_index_that_jumps_is_nobody_who_waits(void **state)
+{
+	struct virtio_queue_state now;
+
+	(void)state;
+	driver_start(&driver, 0, rings, 2);
+	rings[0].avail->idx = SIZE + 1;
+	assert_true(virtio_queue_look(target.device, 0, &now));
+	assert_int_equal(now.waiting, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -593,6 +642,8 @@ int main(void)
 		TEST(queues_that_are_none_read_as_zeros),
 		TEST(a_queue_that_was_never_enabled_is_left_alone),
 		TEST(a_reset_forgets_requests_and_indices),
+		TEST(it_can_be_told_who_waits_for_whom),
+		TEST(an_index_that_jumps_is_nobody_who_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
