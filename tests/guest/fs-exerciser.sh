@@ -15,7 +15,7 @@ exercised() {
 	local keys=$1 options=$2 kind script
 	shift 2
 	rm -rf "$work/share" && mkdir "$work/share" || return
-	script="mkdir -p /mnt; mount -t virtiofs $options s /mnt || exit"
+	script="$tell_of_waiting; mkdir -p /mnt; mount -t virtiofs $options s /mnt || exit"
 	for kind in "$@"; do
 		script+="
 			file-exerciser -n $operations $kind /mnt/file || exit; sha256sum /mnt/file"

@@ -125,10 +125,31 @@ machine() {
 }
 
 # run_machine NAME [OPTION...]: to its end. Console in $work/console.txt, messages in $work/messages.txt; returns its status.
+# One that takes longer than $limit is described and asked to power off: 124.
 run_machine() {
-	local name=$1
+	local name=$1 machine alarm ended status
 	shift
-	timeout "$limit" "$capsa" -c "$work/$name.conf" "$@" </dev/null >"$work/console.txt" 2>"$work/messages.txt"
+	"$capsa" -c "$work/$name.conf" "$@" </dev/null >"$work/console.txt" 2>"$work/messages.txt" &
+	machine=$!
+	sleep "$limit" &
+	alarm=$!
+	wait -n -p ended $machine $alarm
+	status=$?
+	if [ "$ended" = $alarm ]; then
+		{
+			describe_machines
+			"$capsa" info --json "$name" >"$work/before.json"
+			sleep 5 # nothing is waited for: a guest that moves will have moved
+			"$capsa" info --json "$name" >"$work/after.json"
+			python3 "$tests/still.py" "$work/before.json" "$work/after.json"
+		} >"$work/late.txt" 2>&1
+		kill -TERM $machine
+		wait $machine
+		return 124
+	fi
+	kill $alarm
+	wait $alarm 2>/dev/null
+	return $status
 }
 
 # The command line words that make the guest run a script and power off.

@@ -43,6 +43,10 @@ with_shares() {
 		"devices = ( { plugin = \"console\"; backend = \"$backend\"; }, { plugin = \"rng\"; }$shares );" "$@"
 }
 
+# For a guest's script: its kernel says where a task stands that has waited for so many seconds.
+# shellcheck disable=SC2034 # for test files
+tell_of_waiting='echo 30 >/proc/sys/kernel/hung_task_timeout_secs'
+
 # share TAG PATH [KEYS]: one of them
 share() {
 	printf ', { plugin = "virtio-fs"; tag = "%s"; path = "%s"; %s }' "$1" "$2" "${3-}"
