@@ -90,10 +90,16 @@ static void arm(struct virtqueue *vq)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* How far the driver's index is ahead, which may be further than it can be. */
+static uint16_t ahead(const struct virtqueue *vq)
+{
+	return (uint16_t)(load16(&vq->avail->idx) - vq->last_avail);
+}
+
 /* How many entries wait; breaks the queue where the driver's index cannot be. */
 static uint16_t available(struct virtqueue *vq)
 {
-	uint16_t n = (uint16_t)(load16(&vq->avail->idx) - vq->last_avail);
+	uint16_t n = ahead(vq);
 
 	if (n > vq->setup.size) {
 		vq->broken = "an available index that jumps";
@@ -117,7 +123,7 @@ bool virtqueue_wait(struct virtqueue *vq)
 
 uint16_t virtqueue_waiting(const struct virtqueue *vq)
 {
-	const uint16_t n = vq->desc && !vq->broken ? (uint16_t)(load16(&vq->avail->idx) - vq->last_avail) : 0;
+	const uint16_t n = vq->desc && !vq->broken ? ahead(vq) : 0;
 
 	return n <= vq->setup.size ? n : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * service.c - runs queue handlers, and the queue functions that handlers call. All on the queue's loop.
+ * service.c - runs queue handlers, and the queue functions that handlers call. All on the queue's loop, but
+ * for virtio_queue_look().
  *
  * Theory of operation: a notification (eventfd) runs the device's handler, which pops until the ring is empty
  * or its budget is used. The pop that finds nothing re-arms notifications (queue.h), so the handler need not;

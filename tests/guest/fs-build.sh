@@ -47,7 +47,7 @@ clone_build_test() {
 	printf '%s' "$makefile" >"$work/share/Makefile"
 	printf '%s' "$program" >"$work/share/arena_check.c"
 	script="
-		mkdir -p /host; mount -t virtiofs -o ro host /host || exit
+		$tell_of_waiting; mkdir -p /host; mount -t virtiofs -o ro host /host || exit
 		mount -t virtiofs share /host/mnt && mount -t proc proc /host/proc && mount -t devtmpfs dev /host/dev && mount -t tmpfs tmp /host/tmp || exit
 		mkdir /host/tmp/origin; mount -t virtiofs origin /host/tmp/origin || exit
 		chroot /host /bin/sh -ec '

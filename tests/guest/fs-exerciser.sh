@@ -24,8 +24,7 @@ exercised() {
 	guest exerciser "$script" || return
 	is_silent && [ "$(grep -c "exerciser $operations ok" "$work/console.txt")" = $# ] || return
 	# The host has what the guest saw last.
-	[ "$(grep -cE '[0-9a-f]{64}  /mnt/file' "$work/console.txt")" = $# ] &&
-		says "$(sha256sum <"$work/share/file" | cut -d' ' -f1)  /mnt/file"
+	[ "$(sums "$work/console.txt" | wc -l)" = $# ] && says "$(sha256sum <"$work/share/file" | cut -d' ' -f1)  /mnt/file"
 }
 
 prepare_or_skip fs-exerciser

@@ -57,7 +57,7 @@ is_silent() {
 	! grep -E '^capsa: ' "$work/messages.txt"
 }
 
-# sums FILE: lines "HASH  ./NAME" of a console, in order
+# sums FILE: lines "HASH  ./NAME" of a console, in order. Each may stand behind a piece of the kernel's (lib.sh, guest).
 sums() {
-	tr -d '\r' <"$1" | grep -E '^[0-9a-f]{64}  ' | sort
+	tr -d '\r' <"$1" | grep -oE '[0-9a-f]{64}  .*' | sort
 }
